@@ -1,0 +1,56 @@
+/**
+ * - `connecting`: the driver opens it; there is no resource yet
+ * - `idle`: nobody has it
+ * - `validating`: the driver asks whether it is still usable
+ * - `used`: somebody has it
+ * - `destroying`: the driver ends it; it still counts against `max`
+ * - `gone`: ended
+ * - `discarded`: inherited, forgotten
+ */
+export type EntryState = "connecting" | "idle" | "validating" | "used" | "destroying" | "gone" | "discarded";
+
+/** A switch on literals: this runs twice on the hot path. */
+function mayFollow(state: EntryState, next: EntryState): boolean {
+	switch (state) {
+		case "idle":
+			return next === "used" || next === "validating" || next === "destroying" || next === "discarded";
+		case "used":
+		case "validating":
+			return next === "idle" || next === "destroying" || next === "discarded";
+		case "connecting":
+			return next === "idle" || next === "destroying" || next === "gone" || next === "discarded";
+		case "destroying":
+			return next === "gone" || next === "discarded";
+		default:
+			return false;
+	}
+}
+
+/** What a pool knows of one connection. Its state changes in {@link Entry.moveTo} and nowhere else. */
+export class Entry<R> {
+	state: EntryState = "connecting";
+	resource: R | undefined = undefined;
+	/** Milliseconds of the pool's clock. */
+	readonly createdAt: number;
+	/** Since when it has been seen idle by the maintenance tick; 0 until a tick has seen it. */
+	idleSince = 0;
+	/** How often it was handed out. */
+	uses = 0;
+	/** It is ended, not kept, when it comes back. */
+	isRetired = false;
+	/** Gives the connect in progress up. */
+	readonly abort: AbortController = new AbortController();
+	/** Stops the deadline of what is going on (connect, validate, destroy). */
+	stopDeadline: () => void = nothing;
+
+	constructor(createdAt: number) {
+		this.createdAt = createdAt;
+	}
+
+	moveTo(next: EntryState): void {
+		if (!mayFollow(this.state, next)) throw new Error(`bug: a connection cannot go from ${this.state} to ${next}`);
+		this.state = next;
+	}
+}
+
+function nothing(): void {}

@@ -1,0 +1,44 @@
+export type { Clock, Timer } from "./clock.ts";
+export type { Driver } from "./driver.ts";
+export {
+	type AcquirePhase,
+	AcquireTimeoutError,
+	ConnectError,
+	ForkSafeError,
+	type ForkSafeErrorCode,
+	InheritedConnectionError,
+	OptionError,
+	PoolClosedError,
+	type PoolCounts,
+	ProcessChangedError,
+	QueueFullError,
+	ReleaseError,
+} from "./errors.ts";
+export {
+	defaultPoolOptions,
+	type PoolOptions,
+	type ProcessWatch,
+	type ResolvedPoolOptions,
+	rejectUnknownOptions,
+} from "./options.ts";
+export {
+	type AcquireOptions,
+	type DrainOptions,
+	Pool,
+	type PoolEvents,
+	type PoolState,
+	type PoolStats,
+	type ReleaseOptions,
+} from "./pool.ts";
+export {
+	afterFork,
+	type ConnectionHolder,
+	currentGeneration,
+	knownGeneration,
+	lastProcessChange,
+	onProcessChange,
+	type ProcessChange,
+	type ProcessChangeCause,
+	registerHolder,
+	reportProcessChange,
+} from "./process-identity.ts";

@@ -1,0 +1,167 @@
+import { type Clock, systemClock } from "./clock.ts";
+import { OptionError } from "./errors.ts";
+import type { ProcessChange } from "./process-identity.ts";
+
+/**
+ * How a pool notices that its process has changed.
+ * - `always`: it looks on every acquire and on every maintenance tick
+ * - `once`: it stops looking after its first change (pre-fork servers change once)
+ * - `off`: it never looks by itself
+ *
+ * A change that somebody else announces (`afterFork()`, `reportProcessChange()`, another pool that looked) is obeyed in
+ * all three.
+ */
+export type ProcessWatch = "always" | "once" | "off";
+
+/** Options of a {@link Pool}. All durations are milliseconds, and whole or fractional numbers of them. */
+export interface PoolOptions {
+	/** What the pool is called in log lines. @default "pool" */
+	name?: string;
+	/** So many connections are kept when idle ones are closed. They are opened on demand. @default 0 */
+	min?: number;
+	/** Never more connections than this at a time, those being opened or closed included. @default 10 */
+	max?: number;
+	/** More acquires than this may not wait; the next is rejected with ERR_FORKSAFE_QUEUE_FULL. 0: no limit. @default 0 */
+	maxPending?: number;
+	/** An acquire is rejected with ERR_FORKSAFE_ACQUIRE_TIMEOUT after this time. 0: never. @default 30000 */
+	acquireTimeoutMillis?: number;
+	/** A connect (set-up included) is given up after this time. 0: never. @default 10000 */
+	connectTimeoutMillis?: number;
+	/** A validation that takes longer has failed. 0: it may take for ever. @default 5000 */
+	validateTimeoutMillis?: number;
+	/** A connection whose polite end takes longer stops counting. 0: it may take for ever. @default 5000 */
+	destroyTimeoutMillis?: number;
+	/** A connection that nobody has used for this time is closed by the next maintenance tick. 0: never. @default 10000 */
+	idleTimeoutMillis?: number;
+	/** A connection older than this is closed when it is next idle. 0: never. @default 0 */
+	maxLifetimeMillis?: number;
+	/** A connection handed out this often is closed when it comes back. 0: never. @default 0 */
+	maxUses?: number;
+	/**
+	 * Time between two maintenance ticks, which close what is idle too long and look who this process is. They are more
+	 * frequent than this where `idleTimeoutMillis` is short. @default 1000
+	 */
+	maintenanceIntervalMillis?: number;
+	/** @default "always" */
+	processWatch?: ProcessWatch;
+	/** Called once after each process change, when everything inherited was discarded. */
+	onProcessChange?: (change: ProcessChange) => void;
+	/** Receives the pool's log lines. @default nothing is logged */
+	log?: (message: string) => void;
+	/** Where time comes from; for tests. @default the clock of the process */
+	clock?: Clock;
+}
+
+/** Every option with its value; 0 means "off" or "no limit", as documented. */
+export type ResolvedPoolOptions = Readonly<Required<PoolOptions>>;
+
+/** The defaults, as documented. */
+export const defaultPoolOptions: ResolvedPoolOptions = {
+	name: "pool",
+	min: 0,
+	max: 10,
+	maxPending: 0,
+	acquireTimeoutMillis: 30_000,
+	connectTimeoutMillis: 10_000,
+	validateTimeoutMillis: 5_000,
+	destroyTimeoutMillis: 5_000,
+	idleTimeoutMillis: 10_000,
+	maxLifetimeMillis: 0,
+	maxUses: 0,
+	maintenanceIntervalMillis: 1_000,
+	processWatch: "always",
+	onProcessChange: () => {},
+	log: () => {},
+	clock: systemClock,
+};
+
+/** setTimeout fires at once when it is given more. */
+const LONGEST_TIMER_MILLIS = 2 ** 31 - 1;
+
+const checks: Record<keyof PoolOptions, (value: never) => string | undefined> = {
+	name: mustBe("a string"),
+	min: wholeNumber(0),
+	max: wholeNumber(1),
+	maxPending: wholeNumber(0),
+	acquireTimeoutMillis: duration(0),
+	connectTimeoutMillis: duration(0),
+	validateTimeoutMillis: duration(0),
+	destroyTimeoutMillis: duration(0),
+	idleTimeoutMillis: duration(0),
+	maxLifetimeMillis: duration(0),
+	maxUses: wholeNumber(0),
+	maintenanceIntervalMillis: duration(1),
+	processWatch: (value: unknown) =>
+		value === "always" || value === "once" || value === "off" ? undefined : 'must be "always", "once" or "off"',
+	onProcessChange: mustBe("a function"),
+	log: mustBe("a function"),
+	clock: mustBe("an object"),
+};
+
+/**
+ * Checks options and fills in the defaults; an option that is undefined counts as not given.
+ *
+ * @throws OptionError (ERR_FORKSAFE_OPTION) for the first one that does not exist, has a wrong type or contradicts another
+ */
+export function resolvePoolOptions(options: PoolOptions = {}): ResolvedPoolOptions {
+	rejectUnknownOptions(options, Object.keys(checks));
+	const given = Object.entries(options).filter(([, value]) => value !== undefined);
+	for (const [name, value] of given) {
+		const complaint = checks[name as keyof PoolOptions](value as never);
+		if (complaint !== undefined) throw new OptionError(name, value, complaint);
+	}
+	const resolved: ResolvedPoolOptions = { ...defaultPoolOptions, ...(Object.fromEntries(given) as PoolOptions) };
+	if (resolved.min > resolved.max) throw new OptionError("min", resolved.min, `must not be above max (${resolved.max})`);
+	return resolved;
+}
+
+/**
+ * Refuses options that nobody would read: a misspelt name changes nothing, silently, for years.
+ *
+ * @throws OptionError (ERR_FORKSAFE_OPTION) naming the option, and the known one that looks most like it
+ */
+export function rejectUnknownOptions(options: unknown, known: readonly string[]): void {
+	if (typeof options !== "object" || options === null) throw new OptionError("options", options, "must be an object");
+	for (const [name, value] of Object.entries(options)) {
+		if (known.includes(name)) continue;
+		const alike = known.find((candidate) => distance(candidate.toLowerCase(), name.toLowerCase()) <= 2);
+		throw new OptionError(name, value, `does not exist${alike === undefined ? "" : `; did you mean ${alike}?`}`);
+	}
+}
+
+/** @throws OptionError (ERR_FORKSAFE_OPTION) unless `value` is a number of milliseconds, 0 included */
+export function checkDuration(name: string, value: unknown): void {
+	const complaint = duration(0)(value);
+	if (complaint !== undefined) throw new OptionError(name, value, complaint);
+}
+
+function mustBe(what: "a string" | "a function" | "an object"): (value: unknown) => string | undefined {
+	const type = what.replace(/^an? /, "");
+	return (value) => (typeof value === type && value !== null ? undefined : `must be ${what}`);
+}
+
+function wholeNumber(least: number): (value: unknown) => string | undefined {
+	return (value) =>
+		Number.isSafeInteger(value) && (value as number) >= least ? undefined : `must be a whole number, ${least} or more`;
+}
+
+function duration(least: number): (value: unknown) => string | undefined {
+	return (value) =>
+		typeof value === "number" && value >= least && value <= LONGEST_TIMER_MILLIS
+			? undefined
+			: `must be a number of milliseconds from ${least} to ${LONGEST_TIMER_MILLIS}${least === 0 ? " (0: off)" : ""}`;
+}
+
+/** Levenshtein's: how many letters to change, add or drop. */
+function distance(a: string, b: string): number {
+	let previous = Array.from({ length: b.length + 1 }, (_, index) => index);
+	for (const [i, letter] of [...a].entries()) {
+		const current = [i + 1];
+		for (const [j, other] of [...b].entries()) {
+			const change = (previous[j] ?? 0) + (letter === other ? 0 : 1);
+			current.push(Math.min(change, (previous[j + 1] ?? 0) + 1, (current[j] ?? 0) + 1));
+		}
+		previous = current;
+	}
+	return previous.at(-1) ?? 0;
+}

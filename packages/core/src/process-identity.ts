@@ -1,0 +1,200 @@
+/**
+ * Which process is this? The one place where a copied process is noticed.
+ *
+ * - The registry belongs to the process, not to this module: two loaded copies of the package share it.
+ * - `pid` is always a true pid, read from the kernel; `process.pid` is compared with itself only.
+ * - A generation ends exactly once. By the time anybody is told, `generation`, `pid` and `lastChange` are the new ones.
+ * - Everything inherited is discarded before any listener runs.
+ */
+import process from "node:process";
+import { truePidOn } from "./true-pid.ts";
+
+/**
+ * Why a generation ended: the process was copied by fork(2), restored from a V8 start-up snapshot, cloned with its
+ * whole machine, or the application said so.
+ */
+export type ProcessChangeCause = "fork" | "snapshot" | "clone" | "reported";
+
+/** The moment a generation ended. */
+export interface ProcessChange {
+	readonly cause: ProcessChangeCause;
+	/** The pid of the process that this one was copied from. */
+	readonly previousPid: number;
+	/** The pid of this process, as the kernel knows it. */
+	readonly pid: number;
+	readonly previousGeneration: number;
+	readonly generation: number;
+}
+
+/** Something that holds connections of this process. */
+export interface ConnectionHolder {
+	/** Forgets everything inherited, synchronously, without writing a byte. */
+	discardInherited(change: ProcessChange): void;
+	/** Tells the world, after every holder has discarded. */
+	announce?(change: ProcessChange): void;
+}
+
+interface Registry {
+	generation: number;
+	/** The true pid of the process that this generation belongs to. */
+	pid: number;
+	/** `process.pid` and `process.ppid` when the truth was last asked for: what the tripwire compares with. */
+	storedPid: number;
+	parentPid: number;
+	truthAskedAt: number;
+	lastChange: ProcessChange | undefined;
+	readonly holders: Set<WeakRef<ConnectionHolder>>;
+	readonly listeners: Set<(change: ProcessChange) => void>;
+}
+
+const truth = truePidOn(process.platform);
+/** Windows has no fork, and `process.ppid` takes a snapshot of all processes there. */
+const watchesParent = process.platform !== "win32";
+/** Where the truth costs a diagnostic report, the maintenance tick asks for it this often only. */
+const COSTLY_TRUTH_INTERVAL_MILLIS = 30_000;
+
+const REGISTRY = Symbol.for("@forksafe/core/process-identity@1");
+const shared = globalThis as { [REGISTRY]?: Registry };
+shared[REGISTRY] ??= {
+	generation: 0,
+	pid: truth.read(),
+	storedPid: process.pid,
+	parentPid: watchesParent ? process.ppid : 0,
+	truthAskedAt: performance.now(),
+	lastChange: undefined,
+	holders: new Set(),
+	listeners: new Set(),
+};
+const registry: Registry = shared[REGISTRY];
+
+/** Removes from the registry what was collected without saying goodbye. */
+const collected = new FinalizationRegistry<WeakRef<ConnectionHolder>>((holder) => {
+	registry.holders.delete(holder);
+});
+
+/**
+ * Counts the identities that this heap has had: 0 at start, one more after every process change.
+ *
+ * Looks at the tripwire (`process.pid`, `process.ppid`; 0.3 us) and, when that has changed, asks for the true pid. If
+ * the process is a copy, everything inherited is discarded before this returns.
+ */
+export function currentGeneration(): number {
+	if ((watchesParent && process.ppid !== registry.parentPid) || process.pid !== registry.storedPid) askForTruth();
+	return registry.generation;
+}
+
+/** The generation as last known: a read from memory, for those who do not look themselves. */
+export function knownGeneration(): number {
+	return registry.generation;
+}
+
+/** The change that began the current generation; undefined in generation 0. */
+export function lastProcessChange(): ProcessChange | undefined {
+	return registry.lastChange;
+}
+
+/**
+ * To be called in the child, right after fork(2) **and** after `uv_loop_fork`: discards every inherited connection at
+ * once, so that the child's event loop cannot steal one of the parent's answers. (Before `uv_loop_fork` the child still
+ * shares the parent's epoll set, and closing a socket would take it out of that set.)
+ *
+ * It asks for the true pid. Called in the parent, or twice, it does nothing.
+ *
+ * @returns the change, or undefined when this process is no copy
+ * @example
+ * ```ts
+ * if (fork() === 0) afterFork();
+ * ```
+ */
+export function afterFork(): ProcessChange | undefined {
+	return askForTruth();
+}
+
+/**
+ * Says that this process has become another one, where forksafe cannot see it (a restored checkpoint or a cloned machine
+ * keep the pid): ends the generation without asking anything, with the cause `reported`.
+ *
+ * @example
+ * ```ts
+ * lambda.onRestore(() => reportProcessChange());
+ * ```
+ */
+export function reportProcessChange(): ProcessChange {
+	return endGeneration("reported", truth.read());
+}
+
+/**
+ * Calls `listener` once for each process change, after everything inherited was discarded. What it throws becomes a
+ * process warning.
+ *
+ * @returns a function that removes the listener
+ */
+export function onProcessChange(listener: (change: ProcessChange) => void): () => void {
+	const registered = (change: ProcessChange): void => listener(change);
+	registry.listeners.add(registered);
+	return () => void registry.listeners.delete(registered);
+}
+
+/**
+ * The look of a maintenance tick. It does not trust the tripwire: after a double fork whose middle process has gone,
+ * `process.ppid` can be what it was. Where the truth is costly (macOS) it is asked for at most every 30 s.
+ */
+export function inspectProcess(): void {
+	if (truth.isCheap || performance.now() - registry.truthAskedAt >= COSTLY_TRUTH_INTERVAL_MILLIS) askForTruth();
+	else currentGeneration();
+}
+
+/**
+ * Registers what holds connections, weakly: a pool that nobody uses any more can still be collected.
+ * Holders are told in the order of their registration.
+ *
+ * @returns a function that takes the holder out again
+ */
+export function registerHolder(holder: ConnectionHolder): () => void {
+	const reference = new WeakRef(holder);
+	registry.holders.add(reference);
+	collected.register(holder, reference, reference);
+	return () => {
+		registry.holders.delete(reference);
+		collected.unregister(reference);
+	};
+}
+
+function askForTruth(): ProcessChange | undefined {
+	const pid = truth.read();
+	const wasRestored = process.pid !== registry.storedPid;
+	registry.truthAskedAt = performance.now();
+	registry.storedPid = process.pid;
+	// A process whose parent has died gets another one. That is no fork: the pid is the same.
+	if (watchesParent) registry.parentPid = process.ppid;
+	if (wasRestored) return endGeneration("snapshot", pid);
+	return pid === registry.pid ? undefined : endGeneration("fork", pid);
+}
+
+function endGeneration(cause: ProcessChangeCause, pid: number): ProcessChange {
+	const change: ProcessChange = {
+		cause,
+		previousPid: registry.pid,
+		pid,
+		previousGeneration: registry.generation,
+		generation: registry.generation + 1,
+	};
+	registry.pid = pid;
+	registry.generation = change.generation;
+	registry.lastChange = change;
+
+	const holders = [...registry.holders].map((holder) => holder.deref()).filter((holder) => holder !== undefined);
+	for (const holder of holders) guarded(() => holder.discardInherited(change));
+	for (const holder of holders) guarded(() => holder.announce?.(change));
+	for (const listener of registry.listeners) guarded(() => listener(change));
+	return change;
+}
+
+/** One holder or listener that throws must not keep the others from discarding. */
+function guarded(step: () => void): void {
+	try {
+		step();
+	} catch (error) {
+		process.emitWarning(error instanceof Error ? error : new Error(String(error)));
+	}
+}
