@@ -18,7 +18,7 @@ function mayFollow(state: EntryState, next: EntryState): boolean {
 		case "validating":
 			return next === "idle" || next === "destroying" || next === "discarded";
 		case "connecting":
-			return next === "idle" || next === "destroying" || next === "gone" || next === "discarded";
+			return next === "idle" || next === "destroying" || next === "discarded";
 		case "destroying":
 			return next === "gone" || next === "discarded";
 		default:

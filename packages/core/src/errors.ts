@@ -111,9 +111,12 @@ export class QueueFullError extends ForkSafeError {
 /** A connection could not be opened; `cause` is what the driver said. */
 export class ConnectError extends ForkSafeError {
 	readonly code = "ERR_FORKSAFE_CONNECT";
+	/** Whether `connectTimeoutMillis` was up. */
+	readonly isTimeout: boolean;
 
-	constructor(cause: unknown) {
+	constructor(cause: unknown, isTimeout = false) {
 		super(`no connection could be opened: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+		this.isTimeout = isTimeout;
 	}
 
 	/**

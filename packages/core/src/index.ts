@@ -15,6 +15,7 @@ export {
 	ReleaseError,
 } from "./errors.ts";
 export {
+	checkDuration,
 	defaultPoolOptions,
 	type PoolOptions,
 	type ProcessWatch,

@@ -212,15 +212,20 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		}
 	}
 
-	/** For drivers that learn that a connection is broken: ended at once if it is idle, else when it comes back. */
-	invalidate(resource: R): void {
+	/**
+	 * For drivers that learn that a connection is broken: ended at once if it is idle, else when it comes back.
+	 *
+	 * @returns whether it was idle
+	 */
+	invalidate(resource: R): boolean {
 		this.#look();
 		const entry = this.#entryOf.get(resource);
-		if (entry === undefined) return;
+		if (entry === undefined) return false;
 		entry.isRetired = true;
-		if (entry.state !== "idle") return;
+		if (entry.state !== "idle") return false;
 		this.#idle.splice(this.#idle.indexOf(entry), 1);
 		this.#destroy(entry);
+		return true;
 	}
 
 	/** What the pool holds at this moment. */
@@ -427,8 +432,9 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			this.#look();
 			if (entry.state === "connecting") {
 				const error = new Error(`no connection was established within ${connectTimeoutMillis} ms`);
+				this.#failWaiter(new ConnectError(error, true), entry);
 				this.#giveUpConnect(entry, error);
-				this.#failWaiter(error);
+				this.#serve();
 			}
 		});
 		const connect = async (): Promise<R> => this.#driver.connect(entry.abort.signal);
@@ -441,7 +447,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 
 	/** It counts until the driver has given the socket up. */
 	#giveUpConnect(entry: Entry<R>, error: Error): void {
-		this.#move(entry, "destroying");
+		if (entry.state === "connecting") this.#move(entry, "destroying");
 		entry.stopDeadline = this.#deadline(this.options.destroyTimeoutMillis, () => this.#gone(entry));
 		entry.abort.abort(error);
 	}
@@ -474,17 +480,16 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	#connectFailed(entry: Entry<R>, cause: unknown): void {
 		this.#look();
 		if (entry.state === "discarded" || entry.state === "gone") return;
-		const wasWanted = entry.state === "connecting";
+		// Before its place is free: else the waiter would be given another connect to wait for, and never hear of this one.
+		if (entry.state === "connecting") this.#failWaiter(new ConnectError(cause), entry);
 		this.#gone(entry);
-		if (wasWanted) this.#failWaiter(cause);
 	}
 
 	/** A connect that fails takes the first waiter with it, unless enough others are on their way. */
-	#failWaiter(cause: unknown): void {
-		const error = new ConnectError(cause);
+	#failWaiter(error: ConnectError, entry: Entry<R>): void {
+		this.#move(entry, "destroying");
 		if (this.#unserved() > 0) this.#waiters.shift()?.fail("rejected", error);
 		this.emit("connectError", error);
-		this.#serve();
 	}
 
 	#validate(entry: Entry<R>, resource: R): void {

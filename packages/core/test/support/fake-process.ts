@@ -1,0 +1,52 @@
+import fs from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
+import process from "node:process";
+import { afterFork } from "../../src/index.ts";
+
+/**
+ * Lets a test pretend that this process is another one, seen from below: what the kernel would answer is changed, and
+ * nobody is told. `process.ppid` is restored to its value; that it was read live before cannot be restored.
+ */
+export class FakeProcess {
+	readonly #readlinkSync = fs.readlinkSync;
+	readonly #getReport = process.report.getReport;
+	readonly #parentPid = process.ppid;
+	/** How often the true pid was asked for. */
+	asked = 0;
+
+	/** The process is a child that nobody has told so: the kernel knows it by another pid, and its parent is who it was. */
+	fork(pid: number, parentPid: number): void {
+		this.setPid(pid);
+		this.setParent(parentPid);
+	}
+
+	/** The kernel knows the process by this pid; `process.pid` does not change, as in a real child. */
+	setPid(pid: number): void {
+		const count = (): void => void this.asked++;
+		const readlinkSync = this.#readlinkSync;
+		fs.readlinkSync = ((path: fs.PathLike, ...rest: []) => {
+			if (path !== "/proc/self") return readlinkSync(path, ...rest);
+			count();
+			return String(pid);
+		}) as typeof fs.readlinkSync;
+		process.report.getReport = () => {
+			count();
+			return { header: { processId: pid } };
+		};
+		syncBuiltinESMExports();
+	}
+
+	/** Who started this process: changed by a fork, and when a parent dies. */
+	setParent(parentPid: number): void {
+		Object.defineProperty(process, "ppid", { value: parentPid, configurable: true, enumerable: true, writable: true });
+	}
+
+	/** This process is itself again, and the registry knows it. */
+	restore(): void {
+		fs.readlinkSync = this.#readlinkSync;
+		process.report.getReport = this.#getReport;
+		syncBuiltinESMExports();
+		this.setParent(this.#parentPid);
+		afterFork();
+	}
+}

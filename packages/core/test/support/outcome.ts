@@ -1,0 +1,47 @@
+/** What has become of a promise so far. */
+export interface Outcome<T> {
+	state: "pending" | "fulfilled" | "rejected";
+	value: T | undefined;
+	reason: unknown;
+}
+
+/** Follows a promise without waiting for it. */
+export function follow<T>(promise: Promise<T>): Outcome<T> {
+	const outcome: Outcome<T> = { state: "pending", value: undefined, reason: undefined };
+	promise.then(
+		(value) => {
+			outcome.state = "fulfilled";
+			outcome.value = value;
+		},
+		(reason: unknown) => {
+			outcome.state = "rejected";
+			outcome.reason = reason;
+		},
+	);
+	return outcome;
+}
+
+/** What a promise rejects with. */
+export async function rejection(promise: Promise<unknown>): Promise<unknown> {
+	try {
+		await promise;
+	} catch (reason) {
+		return reason;
+	}
+	throw new Error("the promise should have been rejected");
+}
+
+/** What a function throws. */
+export function thrown(action: () => unknown): unknown {
+	try {
+		action();
+	} catch (error) {
+		return error;
+	}
+	throw new Error("the function should have thrown");
+}
+
+/** Lets everything happen that waits for nothing but promises. */
+export function settle(): Promise<void> {
+	return new Promise((resolve) => setImmediate(resolve));
+}

@@ -1,0 +1,199 @@
+/**
+ * A pg client that knows which process opened it.
+ *
+ * Every byte that it writes passes one of two places: `_pulseQueryQueue`, through which pg sends queries, and the
+ * stream's own `_write`, `_writev` and `_final`, through which everything else goes (a cursor that reads on, COPY data,
+ * Terminate). Both ask whose process this is.
+ */
+import process from "node:process";
+import type { Duplex } from "node:stream";
+import {
+	type ConnectionHolder,
+	currentGeneration,
+	InheritedConnectionError,
+	knownGeneration,
+	lastProcessChange,
+	OptionError,
+	type ProcessChange,
+	type ProcessWatch,
+	registerHolder,
+} from "@forksafe/core";
+import pg from "pg";
+import { assertPgInternals, type PgClientInternals, type PgConnectionInternals } from "./pg-internals.ts";
+
+/** What pg's client takes, and how it notices that its process has changed. */
+export interface ClientConfig extends pg.ClientConfig {
+	/** As in the pool's options. @default "always" */
+	processWatch?: ProcessWatch | undefined;
+}
+
+type ConnectCallback = ((error: Error) => void) | ((error: null, client: pg.Client) => void);
+
+assertPgInternals();
+
+const pulseQueryQueue = (pg.Client.prototype as unknown as PgClientInternals)._pulseQueryQueue;
+
+/**
+ * A drop-in for pg's Client. In a process other than the one that connected it, it refuses to write: queries, cursors
+ * and COPY fail with InheritedConnectionError (ERR_FORKSAFE_INHERITED), `end()` does nothing, and its cancel key is gone.
+ *
+ * @throws OptionError (ERR_FORKSAFE_OPTION) from the constructor, for a `processWatch` that does not exist
+ */
+export class Client extends pg.Client {
+	/** The server's name for this session, and half of the key to cancel its query. Null in every other process. */
+	declare processID: number | null;
+	/** The other half of the cancel key. Null in every other process. */
+	declare secretKey: number | null;
+	/** Keeps the process alive as long as the connection is open, as it is by default. */
+	declare ref: () => void;
+	/** Lets the process exit while the connection is open. */
+	declare unref: () => void;
+	/** Why this process may not use the connection; undefined as long as it may. */
+	private inherited: InheritedConnectionError | undefined;
+	/** The generation that has connected; undefined before `connect()`. */
+	private generation: number | undefined;
+	private readonly looks: boolean;
+	/** The process was looked at in this very turn: what is written now needs no second look. */
+	private hasLooked = false;
+	private unregister: () => void = () => {};
+	/** How the registry reaches this client. The registry holds it weakly, so the client has to keep it. */
+	private readonly holder: ConnectionHolder = { discardInherited: (change) => this.discard(change) };
+
+	constructor(config?: string | ClientConfig) {
+		super(config);
+		const { processWatch = "always" } = typeof config === "object" ? config : {};
+		if (!["always", "once", "off"].includes(processWatch)) {
+			throw new OptionError("processWatch", processWatch, 'must be "always", "once" or "off"');
+		}
+		this.looks = processWatch !== "off"; // a client sees one change at most, so `once` is `always`
+		guardConnection(internals(this).connection, () => (!this.hasLooked && this.isInherited() ? this.inherited : undefined));
+	}
+
+	override connect(): Promise<Client>;
+	override connect(callback: ConnectCallback): void;
+	override connect(callback?: ConnectCallback): Promise<Client> | void {
+		if (this.generation === undefined) {
+			this.generation = this.looks ? currentGeneration() : knownGeneration();
+			this.unregister = registerHolder(this.holder);
+			this.once("end", this.unregister);
+		}
+		return callback === undefined ? (super.connect() as Promise<Client>) : super.connect(callback);
+	}
+
+	/** Whether another process has opened this connection. Looks who this process is. */
+	isInherited(): boolean {
+		if (this.inherited !== undefined) return true;
+		if (this.generation === undefined) return false;
+		const generation = this.looks ? currentGeneration() : knownGeneration();
+		// Usually the look has told every holder, this client among them; but its turn may still be to come.
+		if (generation !== this.generation) this.discard(lastProcessChange() as ProcessChange);
+		return this.inherited !== undefined;
+	}
+
+	/** Whether it was forgotten, as far as is known without a look at the process. */
+	get isDiscarded(): boolean {
+		return this.inherited !== undefined;
+	}
+
+	/**
+	 * Forgets the connection without writing a byte: queries fail, the cancel key is scrubbed, the socket is closed in
+	 * this process only. (What closes it is `stream.destroy()`: no Terminate, no close_notify, and no FIN as long as the
+	 * process that opened it holds it too.)
+	 */
+	discard(change: ProcessChange): void {
+		if (this.inherited !== undefined) return;
+		const error = new InheritedConnectionError(change);
+		this.inherited = error;
+		this.unregister();
+		const inside = internals(this);
+		inside._connectionError = true;
+		clearTimeout(inside.connectionTimeoutHandle);
+		this.processID = this.secretKey = null;
+		inside._errorAllQueries(error);
+		if (inside._connecting) inside._connectionCallback?.(error);
+		else releaseCursors(inside.connection);
+		inside.connection.stream.destroy();
+		// Whoever listens for notifications learns that none will come. Without a listener `error` would be thrown.
+		process.nextTick(() => this.listenerCount("error") > 0 && this.emit("error", error));
+	}
+
+	override end(): Promise<void>;
+	override end(callback: (error: Error) => void): void;
+	override end(callback?: (error: Error) => void): Promise<void> | void {
+		this.isInherited();
+		return callback === undefined ? super.end() : super.end(callback);
+	}
+
+	/** @internal Every query passes here. pg calls it; see the top of this file */
+	_pulseQueryQueue(): void {
+		const inside = internals(this);
+		if (inside._queryQueue.length > 0 && this.isInherited()) {
+			inside._errorAllQueries(this.inherited as InheritedConnectionError);
+			return;
+		}
+		this.hasLooked = true;
+		try {
+			pulseQueryQueue.call(internals(this));
+		} finally {
+			this.hasLooked = false;
+		}
+	}
+}
+
+// pg keeps the cancel key in two plain properties and sends what it finds there: to read it is to ask whose process this is.
+for (const name of ["processID", "secretKey"] as const) {
+	const stored = Symbol(name);
+	Object.defineProperty(Client.prototype, name, {
+		get(this: Client & { [stored]?: number | null }) {
+			return this.isInherited() ? null : (this[stored] ?? null);
+		},
+		set(this: Client & { [stored]?: number | null }, value: number | null) {
+			this[stored] = value;
+		},
+	});
+}
+
+function internals(client: pg.Client): PgClientInternals {
+	return client as unknown as PgClientInternals;
+}
+
+/** @param inherited why nothing may be written, or undefined */
+function guardConnection(connection: PgConnectionInternals, inherited: () => Error | undefined): void {
+	guardStream(connection.stream, inherited);
+	const { attachListeners } = connection;
+	connection.attachListeners = (stream) => {
+		if (stream !== connection.stream) guardStream(stream, inherited);
+		attachListeners.call(connection, stream);
+	};
+}
+
+/** The lowest place in JavaScript: below it, bytes are on their way to the kernel. */
+function guardStream(stream: Duplex, inherited: () => Error | undefined): void {
+	const write = stream._write;
+	stream._write = (chunk, encoding, done) => {
+		const error = inherited();
+		if (error === undefined) write.call(stream, chunk, encoding, done);
+		else done(error);
+	};
+	const writev = stream._writev;
+	if (writev) {
+		stream._writev = (chunks, done) => {
+			const error = inherited();
+			if (error === undefined) writev.call(stream, chunks, done);
+			else done(error);
+		};
+	}
+	const final = stream._final;
+	stream._final = (done) => {
+		const error = inherited();
+		if (error === undefined) final.call(stream, done);
+		else done(error);
+	};
+}
+
+/** A cursor that is closed waits for a ReadyForQuery that this process will never read. */
+function releaseCursors(connection: PgConnectionInternals): void {
+	const answer = (): void => void process.nextTick(() => connection.emit("readyForQuery", { status: null }));
+	connection.close = answer;
+	answer();
+}

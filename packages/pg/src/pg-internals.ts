@@ -1,0 +1,54 @@
+/**
+ * What forksafe relies on inside pg beyond its documented interface, read from pg 8.23.1 (`lib/client.js`,
+ * `lib/connection.js`). `assertPgInternals` fails with a clear message when another version has changed it.
+ */
+import type { Duplex } from "node:stream";
+import pg from "pg";
+
+/** `lib/client.js`: the members of a client that are not in its types. */
+export interface PgClientInternals {
+	/** No error of the connection was seen yet; queries are accepted. */
+	readonly _queryable: boolean;
+	/** `end()` was called. */
+	readonly _ending: boolean;
+	/** The socket has closed. */
+	readonly _ended: boolean;
+	/** Between `connect()` and the first ReadyForQuery. */
+	readonly _connecting: boolean;
+	/** An error was reported already: the end of the socket is not reported as another one. */
+	_connectionError: boolean;
+	/** Answers `connect()`. */
+	_connectionCallback: ((error: Error) => void) | null;
+	readonly connectionTimeoutHandle?: NodeJS.Timeout;
+	readonly _queryQueue: readonly unknown[];
+	readonly connection: PgConnectionInternals;
+	/** Fails the running query, what was sent behind it and what is queued, on the next tick. */
+	_errorAllQueries(error: Error): void;
+	/** Sends the next query if the server is ready. Every query passes here: at once, or when its turn comes. */
+	_pulseQueryQueue(): void;
+}
+
+/** `lib/connection.js`: the wire protocol over one stream, which is replaced once when TLS is negotiated. */
+export interface PgConnectionInternals {
+	readonly stream: Duplex;
+	/** Called with the stream that carries the protocol. */
+	attachListeners(stream: Duplex): void;
+	close(message: unknown, more?: boolean): void;
+	emit(event: "readyForQuery", message: { status: null }): boolean;
+}
+
+/** @throws Error naming the member that this pg does not have any more */
+export function assertPgInternals(): void {
+	const client = pg.Client.prototype as unknown as Record<string, unknown>;
+	const connection = pg.Connection.prototype as unknown as Record<string, unknown>;
+	const missing = [
+		...["_errorAllQueries", "_pulseQueryQueue"].filter((name) => typeof client[name] !== "function"),
+		...["attachListeners", "close"].filter((name) => typeof connection[name] !== "function"),
+	];
+	if (missing.length > 0) {
+		throw new Error(
+			`@forksafe/pg relies on ${missing.join(", ")} of pg 8.23, which this pg does not have ` +
+				"(another version, or pg-native by NODE_PG_FORCE_NATIVE)",
+		);
+	}
+}

@@ -1,0 +1,173 @@
+/**
+ * pg-pool's interface over core's engine. The engine decides who gets which connection; this file speaks pg's dialect of
+ * it: callbacks beside promises, `client.release()`, five events, counters, and the error texts that applications match on.
+ */
+import { AsyncResource } from "node:async_hooks";
+import process from "node:process";
+import { promisify } from "node:util";
+import { AcquireTimeoutError, ConnectError, Pool as CorePool, PoolClosedError, type PoolStats } from "@forksafe/core";
+import pg from "pg";
+import type { Client } from "./client.ts";
+import { PgDriver } from "./driver.ts";
+import { type PoolConfig, splitConfig } from "./options.ts";
+
+/** A client that belongs to a pool. */
+export interface PoolClient extends Client {
+	/** Gives the client back, once; with an error, or true, it is closed instead. In a process that inherited it, it does nothing. */
+	release(error?: Error | boolean): void;
+}
+
+type ConnectCallback = (
+	error: Error | undefined,
+	client: PoolClient | undefined,
+	done: (release?: Error | boolean) => void,
+) => void;
+
+/**
+ * A drop-in for pg's Pool that may be used by the process that created it and by every process forked from it.
+ *
+ * @throws OptionError (ERR_FORKSAFE_OPTION) from the constructor
+ * @example
+ * ```ts
+ * const pool = new Pool({ connectionString: process.env.DATABASE_URL, max: 10 });
+ * const { rows } = await pool.query("select $1::int as n", [1]);
+ * ```
+ */
+export class Pool extends pg.Pool {
+	declare ending: boolean;
+	declare ended: boolean;
+	/** The class of the pool's clients. */
+	readonly Client: typeof Client;
+	private readonly core: CorePool<PoolClient>;
+	private readonly isUnrefedWhenIdle: boolean;
+
+	constructor(config: PoolConfig = {}) {
+		const split = splitConfig(config);
+		super(config);
+		const { allowExitOnIdle = false, verify, onConnect } = config;
+		let { processWatch } = split.pool;
+		this.Client = split.Client;
+		this.isUnrefedWhenIdle = allowExitOnIdle;
+		this.core = new CorePool(
+			new PgDriver<PoolClient>({
+				createClient: () => new split.Client({ ...split.client, processWatch }),
+				setUp: async (client) => {
+					await onConnect?.(client);
+					if (verify) await promisify(verify)(client as PoolClient);
+					if (allowExitOnIdle) client.unref();
+				},
+				onBroken: (client, error) => this.drop(client as PoolClient, error),
+			}),
+			split.pool,
+		);
+		this.core.on("connect", (client) => this.emit("connect", client));
+		this.core.on("destroy", (client) => this.emit("remove", client));
+		this.core.on("processChange", () => {
+			if (processWatch === "once") processWatch = "off";
+		});
+	}
+
+	override connect(): Promise<PoolClient>;
+	override connect(callback: ConnectCallback): void;
+	override connect(callback?: ConnectCallback): Promise<PoolClient> | void {
+		if (callback === undefined) return this.lease();
+		const answer = AsyncResource.bind(callback);
+		// Out of the promise: what the callback throws is an uncaught exception, as it is with pg's pool.
+		this.lease().then(
+			(client) => process.nextTick(answer, undefined, client, client.release),
+			(error: Error) => process.nextTick(answer, error, undefined, () => {}),
+		);
+	}
+
+	/**
+	 * Hands out nothing more, rejects who waits, lets clients in use come back for 30 s at most, and closes them all. In a
+	 * forked child it ends the child's own pool only.
+	 */
+	override end(): Promise<void>;
+	override end(callback: (error?: Error) => void): void;
+	override end(callback?: (error?: Error) => void): Promise<void> | void {
+		const ended = this.drain();
+		if (callback === undefined) return ended;
+		ended.then(
+			() => process.nextTick(callback),
+			(error: Error) => process.nextTick(callback, error),
+		);
+	}
+
+	/** Ends the pool, unless that was done before. */
+	async [Symbol.asyncDispose](): Promise<void> {
+		if (!this.ending) await this.end();
+	}
+
+	private async lease(): Promise<PoolClient> {
+		let client: PoolClient;
+		try {
+			client = await this.core.acquire();
+		} catch (error) {
+			throw inTheWordsOfPgPool(error);
+		}
+		if (this.isUnrefedWhenIdle) client.ref();
+		client.release = this.releaseOnce(client);
+		this.emit("acquire", client);
+		return client;
+	}
+
+	private releaseOnce(client: PoolClient): PoolClient["release"] {
+		let isReleased = false;
+		return (error) => {
+			if (client.isDiscarded) return;
+			if (isReleased) throw new Error("Release called on client which has already been released to the pool.");
+			isReleased = true;
+			this.emit("release", error as Error, client);
+			if (this.isUnrefedWhenIdle) client.unref();
+			this.core.release(client, error ? { destroy: true } : undefined);
+		};
+	}
+
+	/** pg-pool throws the error of an idle client at a pool without a listener, and with it the process. */
+	private drop(client: PoolClient, error: Error | undefined): void {
+		const wasIdle = this.core.invalidate(client);
+		if (!wasIdle || error === undefined) return;
+		if (this.listenerCount("error") > 0) this.emit("error", Object.assign(error, { client }), client);
+		else this.core.options.log(`forksafe: an idle connection was lost: ${error.message}`);
+	}
+
+	private async drain(): Promise<void> {
+		if (this.ending) throw new Error("Called end on pool more than once");
+		this.ending = true;
+		await this.core.drain();
+		this.ended = true;
+	}
+
+	/** @internal */
+	stats(): PoolStats {
+		return this.core.stats();
+	}
+}
+
+// Properties in the types of pg, and so not to be overridden by accessors in a class body.
+Object.defineProperties(Pool.prototype, {
+	totalCount: counter(({ total, destroying }) => total - destroying),
+	idleCount: counter(({ idle }) => idle),
+	waitingCount: counter(({ pending, connecting }) => Math.max(0, pending - connecting)),
+	expiredCount: counter(() => 0),
+});
+
+function counter(count: (stats: PoolStats) => number): PropertyDescriptor {
+	return {
+		get(this: Pool) {
+			return count(this.stats());
+		},
+	};
+}
+
+/** Applications match on these texts; what forksafe knows is the `cause`. */
+function inTheWordsOfPgPool(error: unknown): unknown {
+	if (error instanceof PoolClosedError) return new Error("Cannot use a pool after calling end on the pool", { cause: error });
+	const isConnectTimeout = error instanceof ConnectError && error.isTimeout;
+	if (isConnectTimeout || (error instanceof AcquireTimeoutError && error.phase === "connect")) {
+		return new Error("Connection terminated due to connection timeout", { cause: error });
+	}
+	if (error instanceof AcquireTimeoutError) return new Error("timeout exceeded when trying to connect", { cause: error });
+	return error instanceof ConnectError ? error.asDriverError() : error;
+}
