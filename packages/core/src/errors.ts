@@ -148,9 +148,12 @@ export class OptionError extends ForkSafeError {
 	readonly option: string;
 	readonly value: unknown;
 
-	/** @param remedy what to do instead, as the end of the sentence "option NAME (VALUE) ..." */
-	constructor(option: string, value: unknown, remedy: string) {
-		super(`option ${option} (${show(value)}) ${remedy}`);
+	/**
+	 * @param remedy what to do instead, as the end of the sentence "option NAME (VALUE) ..."
+	 * @param isPublic false for a value that could be a secret, such as that of a misspelt `password`
+	 */
+	constructor(option: string, value: unknown, remedy: string, isPublic = true) {
+		super(`option ${option} (${show(value, isPublic)}) ${remedy}`);
 		this.option = option;
 		// Not enumerable: an unknown option can be a misspelt password, and loggers print what is enumerable.
 		Object.defineProperty(this, "value", { value, enumerable: false });
@@ -172,15 +175,14 @@ function describe({ cause, previousPid, pid, previousGeneration, generation }: P
 	return `${cause}: pid ${previousPid} -> ${pid}, generation ${previousGeneration} -> ${generation}`;
 }
 
-/** Numbers and booleans are shown; a text could be a secret, so only its length is. */
-function show(value: unknown): string {
+function show(value: unknown, isPublic: boolean): string {
 	switch (typeof value) {
 		case "number":
 		case "boolean":
 		case "undefined":
 			return String(value);
 		case "string":
-			return `a string of ${value.length} characters`;
+			return isPublic ? JSON.stringify(value) : `a string of ${value.length} characters`;
 		case "function":
 			return "a function";
 		default:

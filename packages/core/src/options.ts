@@ -125,7 +125,7 @@ export function rejectUnknownOptions(options: unknown, known: readonly string[])
 	for (const [name, value] of Object.entries(options)) {
 		if (known.includes(name)) continue;
 		const alike = known.find((candidate) => distance(candidate.toLowerCase(), name.toLowerCase()) <= 2);
-		throw new OptionError(name, value, `does not exist${alike === undefined ? "" : `; did you mean ${alike}?`}`);
+		throw new OptionError(name, value, `does not exist${alike === undefined ? "" : `; did you mean ${alike}?`}`, false);
 	}
 }
 

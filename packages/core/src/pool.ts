@@ -228,6 +228,20 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		return true;
 	}
 
+	/**
+	 * The maintenance tick, which runs by itself: looks who this process is, and ends what is idle or alive too long. It
+	 * stops when there is nothing left to maintain; the next connect starts it again.
+	 */
+	maintain(): void {
+		this.#stopMaintenance();
+		if (this.#looks) inspectProcess();
+		this.#look();
+		if (this.#entries.size === 0) return;
+		this.#startMaintenance();
+		this.#retireAged();
+		this.#destroyIdle();
+	}
+
 	/** What the pool holds at this moment. */
 	stats(): PoolStats {
 		this.#look();
@@ -591,24 +605,13 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			idleTimeoutMillis === 0
 				? maintenanceIntervalMillis
 				: Math.min(maintenanceIntervalMillis, Math.max(idleTimeoutMillis / 4, SHORTEST_MAINTENANCE_INTERVAL_MILLIS));
-		this.#maintenance = this.#clock.setTimeout(() => this.#maintain(), interval);
+		this.#maintenance = this.#clock.setTimeout(() => this.maintain(), interval);
 		this.#maintenance.unref();
 	}
 
 	#stopMaintenance(): void {
 		if (this.#maintenance !== undefined) this.#clock.clearTimeout(this.#maintenance);
 		this.#maintenance = undefined;
-	}
-
-	/** The maintenance tick. It stops when there is nothing left to maintain; the next connect starts it again. */
-	#maintain(): void {
-		this.#maintenance = undefined;
-		if (this.#looks) inspectProcess();
-		this.#look();
-		if (this.#entries.size === 0) return;
-		this.#startMaintenance();
-		this.#retireAged();
-		this.#destroyIdle();
 	}
 
 	#retireAged(): void {

@@ -1,1 +1,1 @@
-export {};
+export { ForkSafePostgresDialect, type ForkSafePostgresDialectConfig } from "./dialect.ts";

@@ -40,10 +40,10 @@ const pulseQueryQueue = (pg.Client.prototype as unknown as PgClientInternals)._p
  * @throws OptionError (ERR_FORKSAFE_OPTION) from the constructor, for a `processWatch` that does not exist
  */
 export class Client extends pg.Client {
-	/** The server's name for this session, and half of the key to cancel its query. Null in every other process. */
-	declare processID: number | null;
-	/** The other half of the cancel key. Null in every other process. */
-	declare secretKey: number | null;
+	/** The server's name for this session, and half of the key to cancel its query. Undefined in every other process. */
+	declare processID?: number;
+	/** The other half of the cancel key. Undefined in every other process. */
+	declare secretKey?: number;
 	/** Keeps the process alive as long as the connection is open, as it is by default. */
 	declare ref: () => void;
 	/** Lets the process exit while the connection is open. */
@@ -108,7 +108,7 @@ export class Client extends pg.Client {
 		const inside = internals(this);
 		inside._connectionError = true;
 		clearTimeout(inside.connectionTimeoutHandle);
-		this.processID = this.secretKey = null;
+		Object.assign(this, { processID: null, secretKey: null });
 		inside._errorAllQueries(error);
 		if (inside._connecting) inside._connectionCallback?.(error);
 		else releaseCursors(inside.connection);
@@ -144,11 +144,11 @@ export class Client extends pg.Client {
 for (const name of ["processID", "secretKey"] as const) {
 	const stored = Symbol(name);
 	Object.defineProperty(Client.prototype, name, {
-		get(this: Client & { [stored]?: number | null }) {
-			return this.isInherited() ? null : (this[stored] ?? null);
+		get(this: Client & { [stored]?: number | undefined }) {
+			return this.isInherited() ? undefined : this[stored];
 		},
-		set(this: Client & { [stored]?: number | null }, value: number | null) {
-			this[stored] = value;
+		set(this: Client & { [stored]?: number | undefined }, value: number | null) {
+			this[stored] = value ?? undefined;
 		},
 	});
 }

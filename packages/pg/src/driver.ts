@@ -38,8 +38,8 @@ export class PgDriver<C extends Client = Client> implements Driver<C> {
 			isConnected = true;
 			return client;
 		} catch (error) {
-			// A refused password leaves the socket open for the server to close; a failed set-up a whole session.
-			client.connection.stream.destroy();
+			// A refused password leaves the socket open for the server to close, a failed set-up a whole session.
+			client.end().catch(() => {});
 			throw signal.aborted ? signal.reason : error;
 		} finally {
 			signal.removeEventListener("abort", giveUp);

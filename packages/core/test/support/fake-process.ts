@@ -48,5 +48,6 @@ export class FakeProcess {
 		syncBuiltinESMExports();
 		this.setParent(this.#parentPid);
 		afterFork();
+		this.asked = 0;
 	}
 }

@@ -1,0 +1,133 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import { OptionError } from "@forksafe/core";
+import { Client as PgClient, type ClientConfig as PgClientConfig } from "@forksafe/pg";
+import knex, { type Knex } from "knex";
+import pg from "pg";
+import { TimeoutError } from "tarn";
+import {
+	assertKnexInternals,
+	type KnexClientClass,
+	type KnexClientInternals,
+	type KnexConnection,
+	PG_DIALECTS,
+	pgDialect,
+} from "./knex-internals.ts";
+import { TarnPool, type TarnPoolOptions } from "./tarn-pool.ts";
+
+declare module "knex" {
+	namespace Knex {
+		interface PoolConfig extends Pick<TarnPoolOptions<object>, "maxPending" | "processWatch" | "onProcessChange"> {}
+	}
+}
+
+/**
+ * Makes a class for Knex's `client` option whose pool may be used by the process that created it and by every process
+ * forked from it.
+ *
+ * @param dialect `pg` (or `postgres`, `postgresql`), `cockroachdb`, `redshift`, or a Knex client class that extends one
+ * of theirs
+ * @throws OptionError (ERR_FORKSAFE_OPTION) for a dialect whose driver is not pg
+ * @example
+ * ```ts
+ * const db = knex({ client: forkSafe("cockroachdb"), connection: process.env.DATABASE_URL });
+ * ```
+ */
+export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
+	const Base = baseClass(dialect) as unknown as new (config: Knex.Config) => KnexClientInternals;
+
+	class ForkSafeClient extends Base {
+		constructor(config: Knex.Config) {
+			// Knex takes this for "no pool", and then cannot run a query.
+			if (config.pool?.max === 0) throw new OptionError("max", 0, "must be a whole number, 1 or more");
+			super(config);
+		}
+
+		override _driver(): object {
+			// An instance of pg's own class, not a plain object: withUserParams copies plain objects member by member.
+			return Object.create(pg, { Client: { value: PgClient, enumerable: true } });
+		}
+
+		override initializePool(config: Knex.Config = this.config): void {
+			if (this.pool !== undefined || "connectionPool" in config) {
+				super.initializePool(config);
+				return;
+			}
+			this.pool = new TarnPool(this.getPoolSettings(config.pool) as unknown as TarnPoolOptions<KnexConnection>);
+			this._ownsPool = true;
+		}
+
+		override getPoolSettings(pool?: Knex.PoolConfig): Record<string, unknown> {
+			const settings = super.getPoolSettings(pool);
+			const create = settings["create"] as () => Promise<KnexConnection>;
+			return { ...settings, create: () => opening.run({}, () => closingOnError(create)) };
+		}
+
+		override async _acquireOnlyConnection(): Promise<KnexConnection> {
+			const { createTimeoutMillis = 30_000, processWatch } = this.config.pool ?? {};
+			const connection: KnexConnection = new this.driver.Client({
+				connectionTimeoutMillis: createTimeoutMillis,
+				...this.connectionSettings,
+				// Knex hides it from loggers, and so from the line above.
+				password: (this.connectionSettings as PgClientConfig).password,
+				processWatch,
+			});
+			const current = opening.getStore();
+			if (current !== undefined) current.connection = connection;
+			connection.on("error", (error) => {
+				connection.__knex__disposed = error;
+			});
+			connection.on("end", () => {
+				connection.__knex__disposed ??= "Connection ended unexpectedly";
+			});
+			await connection.connect();
+			return connection;
+		}
+
+		override async acquireConnection(): Promise<KnexConnection> {
+			try {
+				return await super.acquireConnection();
+			} catch (error) {
+				// Knex does this itself, unless it has another copy of tarn than this package.
+				if (!(error instanceof TimeoutError)) throw error;
+				const timeout = new knex.KnexTimeoutError("Knex: Timeout acquiring a connection. The pool is probably full.");
+				throw Object.assign(timeout, { cause: error });
+			}
+		}
+	}
+	return ForkSafeClient as unknown as KnexClientClass;
+}
+
+/** For Knex's `client` option, in place of `"pg"`. */
+export const ForkSafePostgres: KnexClientClass = forkSafe("pg");
+
+/** The connection that a `create` in progress has opened: Knex leaks it when the version check, `searchPath` or `afterCreate` fails. */
+const opening = new AsyncLocalStorage<{ connection?: KnexConnection }>();
+
+async function closingOnError(create: () => Promise<KnexConnection>): Promise<KnexConnection> {
+	try {
+		return await create();
+	} catch (error) {
+		opening
+			.getStore()
+			?.connection?.end()
+			.catch(() => {});
+		throw error;
+	}
+}
+
+function baseClass(dialect: string | KnexClientClass): KnexClientClass {
+	const Base = typeof dialect === "string" ? pgDialect(dialect) : dialect;
+	const Postgres = pgDialect("pg") as KnexClientClass;
+	if (typeof Base !== "function" || !(Base === Postgres || Base.prototype instanceof Postgres)) {
+		throw new OptionError(
+			"dialect",
+			dialect,
+			`must be one of ${PG_DIALECTS.join(", ")}, or a class that extends one of their clients: other drivers cannot be guarded`,
+		);
+	}
+	if (Base.prototype.driverName === "pgnative") {
+		throw new OptionError("dialect", dialect, "uses pg-native, whose sockets cannot be guarded: use pg");
+	}
+	assertKnexInternals(Base);
+	return Base;
+}

@@ -1,0 +1,64 @@
+/**
+ * What forksafe relies on inside Knex beyond its documented interface, read from Knex 3.3.0 (`lib/client.js`,
+ * `lib/dialects/postgres/index.js`) and the same in 3.1.0. `assertKnexInternals` fails with a clear message when another
+ * version has changed it.
+ *
+ * Rules that follow from how Knex treats its clients: transactions and `withUserParams` copy a client by
+ * `Object.create(prototype)` and `lodash.merge`, without its constructor. So there are no `#private` members and no class
+ * fields on it, and what must be shared (pool, driver) is one instance of a class, which merge copies by reference.
+ */
+import { createRequire } from "node:module";
+import type { Client as PgClient } from "@forksafe/pg";
+import type { Knex } from "knex";
+
+/** A connection, with what Knex writes on it. */
+export interface KnexConnection extends PgClient {
+	/** Why Knex's own validation will not let it be used again. */
+	__knex__disposed?: unknown;
+}
+
+/** `lib/client.js` and its PostgreSQL dialect: what is overridden or called, and is not in the types. */
+export interface KnexClientInternals extends Knex.Client {
+	/** False for a pool that the application has given (Knex 3.3). */
+	_ownsPool: boolean;
+	/** Returns what Knex calls `driver.Client` on. */
+	_driver(): object;
+	/** Opens a connection; `acquireRawConnection` sets it up. */
+	_acquireOnlyConnection(): Promise<KnexConnection>;
+	getPoolSettings(pool: unknown): Record<string, unknown>;
+	acquireConnection(): Promise<KnexConnection>;
+}
+
+/** A Knex client class. */
+export type KnexClientClass = typeof Knex.Client;
+
+/** With `require`: Knex is CommonJS, and has its dialects in files that it does not export by name. */
+const require = createRequire(import.meta.url);
+
+const DIALECT_FILES: Record<string, string> = {
+	pg: "postgres",
+	postgres: "postgres",
+	postgresql: "postgres",
+	cockroachdb: "cockroachdb",
+	redshift: "redshift",
+};
+
+/** Names of the dialects whose driver is pg. */
+export const PG_DIALECTS: readonly string[] = Object.keys(DIALECT_FILES);
+
+/** @returns undefined for a dialect whose driver is not pg */
+export function pgDialect(name: string): KnexClientClass | undefined {
+	const file = Object.hasOwn(DIALECT_FILES, name) ? DIALECT_FILES[name] : undefined;
+	return file === undefined ? undefined : (require(`knex/lib/dialects/${file}/index.js`) as KnexClientClass);
+}
+
+/** @throws Error naming the member that this Knex does not have any more */
+export function assertKnexInternals(Client: KnexClientClass): void {
+	const prototype = Client.prototype as unknown as Record<string, unknown>;
+	const missing = ["_driver", "_acquireOnlyConnection", "acquireRawConnection", "getPoolSettings", "initializePool"].filter(
+		(name) => typeof prototype[name] !== "function",
+	);
+	if (missing.length > 0) {
+		throw new Error(`@forksafe/knex relies on ${missing.join(", ")} of Knex's client, which this version of Knex does not have`);
+	}
+}
