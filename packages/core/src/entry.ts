@@ -30,6 +30,8 @@ function mayFollow(state: EntryState, next: EntryState): boolean {
 export class Entry<R> {
 	state: EntryState = "connecting";
 	resource: R | undefined = undefined;
+	/** Of the pool, when the connect began: in any other one this connection is inherited. */
+	readonly generation: number;
 	/** Milliseconds of the pool's clock. */
 	readonly createdAt: number;
 	/** Since when it has been seen idle by the maintenance tick; 0 until a tick has seen it. */
@@ -43,7 +45,8 @@ export class Entry<R> {
 	/** Stops the deadline of what is going on (connect, validate, destroy). */
 	stopDeadline: () => void = nothing;
 
-	constructor(createdAt: number) {
+	constructor(generation: number, createdAt: number) {
+		this.generation = generation;
 		this.createdAt = createdAt;
 	}
 

@@ -121,10 +121,12 @@ export function resolvePoolOptions(options: PoolOptions = {}): ResolvedPoolOptio
  * @throws OptionError (ERR_FORKSAFE_OPTION) naming the option, and the known one that looks most like it
  */
 export function rejectUnknownOptions(options: unknown, known: readonly string[]): void {
-	if (typeof options !== "object" || options === null) throw new OptionError("options", options, "must be an object");
+	if (typeof options !== "object" || options === null) {
+		throw new OptionError("options", options, "must be an object", false);
+	}
 	for (const [name, value] of Object.entries(options)) {
 		if (known.includes(name)) continue;
-		const alike = known.find((candidate) => distance(candidate.toLowerCase(), name.toLowerCase()) <= 2);
+		const alike = mostAlike(name, known);
 		throw new OptionError(name, value, `does not exist${alike === undefined ? "" : `; did you mean ${alike}?`}`, false);
 	}
 }
@@ -150,6 +152,13 @@ function duration(least: number): (value: unknown) => string | undefined {
 		typeof value === "number" && value >= least && value <= LONGEST_TIMER_MILLIS
 			? undefined
 			: `must be a number of milliseconds from ${least} to ${LONGEST_TIMER_MILLIS}${least === 0 ? " (0: off)" : ""}`;
+}
+
+/** The one with the fewest letters to change, 2 at most. */
+function mostAlike(name: string, known: readonly string[]): string | undefined {
+	const distances = known.map((candidate) => distance(candidate.toLowerCase(), name.toLowerCase()));
+	const least = Math.min(...distances);
+	return least <= 2 ? known[distances.indexOf(least)] : undefined;
 }
 
 /** Levenshtein's: how many letters to change, add or drop. */

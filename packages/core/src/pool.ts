@@ -12,7 +12,6 @@
  * Pool: open -> draining -> closed. Entry and waiter: entry.ts, wait-queue.ts.
  */
 import { EventEmitter } from "node:events";
-import process from "node:process";
 import {
 	acquireChannel,
 	closeChannel,
@@ -36,6 +35,7 @@ import {
 	QueueFullError,
 	ReleaseError,
 } from "./errors.ts";
+import { guarded } from "./guarded.ts";
 import {
 	checkDuration,
 	type PoolOptions,
@@ -191,7 +191,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			this.#driver.isAlive(resource)
 		) {
 			// Nothing is written and nobody is served: this needs no look at the process.
-			this.#park(entry);
+			this.#place(entry);
 		} else {
 			this.#releaseCarefully(entry, options);
 		}
@@ -276,9 +276,11 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		const deadlineMillis = options.deadlineMillis ?? DEFAULT_DRAIN_DEADLINE_MILLIS;
 		checkDuration("deadlineMillis", deadlineMillis);
 		this.#stopServing();
-		this.#stopDrainDeadline();
-		this.#stopDrainDeadline = this.#deadline(deadlineMillis, () => this.#destroyUsed());
 		this.#closeIfEmpty();
+		if (this.#state === "draining") {
+			this.#stopDrainDeadline();
+			this.#stopDrainDeadline = this.#deadline(deadlineMillis, () => this.#destroyUsed());
+		}
 		return this.#closed.promise;
 	}
 
@@ -334,8 +336,6 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		}
 
 		const stopDeadline = this.#deadline(timeoutMillis, () => {
-			this.#look();
-			if (waiter.state !== "pending") return;
 			const waited = this.#clock.now() - waiter.since;
 			this.#giveUp(waiter, "timed out", new AcquireTimeoutError(this.#phase(), timeoutMillis, waited, this.stats()));
 		});
@@ -366,12 +366,12 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	/** Gives idle connections to waiters, and opens as many as are still missing and allowed. */
 	#serve(): void {
 		if (this.#state !== "open") return;
-		while (this.#unserved() > 0) {
+		while (this.#waiters.size > this.#validating) {
 			const entry = this.#idle.pop();
-			if (entry !== undefined) this.#offer(entry);
-			else if (this.#entries.size < this.options.max) this.#connect();
-			else return;
+			if (entry === undefined) break;
+			this.#offer(entry);
 		}
+		while (this.#unserved() > 0 && this.#entries.size < this.options.max) this.#connect();
 	}
 
 	/** An idle connection, out of the stack, for the first waiter: if it is still good. */
@@ -389,8 +389,9 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	}
 
 	#take(entry: Entry<R>): R {
+		const { maxUses } = this.options;
 		entry.moveTo("used");
-		entry.uses++;
+		if (++entry.uses === maxUses) entry.isRetired = true;
 		return entry.resource as R;
 	}
 
@@ -402,16 +403,6 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		} else {
 			entry.idleSince = 0;
 			this.#idle.push(entry);
-		}
-	}
-
-	#park(entry: Entry<R>): void {
-		const { maxUses } = this.options;
-		if (maxUses > 0 && entry.uses >= maxUses) {
-			this.#destroy(entry);
-			this.#serve();
-		} else {
-			this.#place(entry);
 		}
 	}
 
@@ -432,24 +423,23 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			this.#destroy(entry);
 			this.#serve();
 		} else {
-			this.#park(entry);
+			this.#place(entry);
 		}
 	}
 
 	#connect(): void {
-		const entry = new Entry<R>(this.#clock.now());
+		const entry = new Entry<R>(this.#generation, this.#clock.now());
 		this.#entries.add(entry);
 		this.#connecting++;
 		this.#startMaintenance();
 		const { connectTimeoutMillis } = this.options;
 		entry.stopDeadline = this.#deadline(connectTimeoutMillis, () => {
-			this.#look();
-			if (entry.state === "connecting") {
-				const error = new Error(`no connection was established within ${connectTimeoutMillis} ms`);
-				this.#failWaiter(new ConnectError(error, true), entry);
-				this.#giveUpConnect(entry, error);
-				this.#serve();
-			}
+			const error = new Error(`no connection was established within ${connectTimeoutMillis} ms`);
+			this.#move(entry, "destroying");
+			const connectError = this.#failWaiter(error, true);
+			this.#giveUpConnect(entry, error);
+			this.#serve();
+			this.emit("connectError", connectError);
 		});
 		const connect = async (): Promise<R> => this.#driver.connect(entry.abort.signal);
 		const connecting = createChannel.hasSubscribers ? createChannel.tracePromise(connect, { pool: this }) : connect();
@@ -461,7 +451,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 
 	/** It counts until the driver has given the socket up. */
 	#giveUpConnect(entry: Entry<R>, error: Error): void {
-		if (entry.state === "connecting") this.#move(entry, "destroying");
+		entry.stopDeadline();
 		entry.stopDeadline = this.#deadline(this.options.destroyTimeoutMillis, () => this.#gone(entry));
 		entry.abort.abort(error);
 	}
@@ -473,6 +463,10 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			return;
 		}
 		this.#entryOf.set(resource, entry);
+		if (entry.generation !== this.#generation) {
+			this.#forget(resource, lastProcessChange() as ProcessChange);
+			return;
+		}
 		entry.resource = resource;
 		switch (entry.state) {
 			case "connecting":
@@ -483,9 +477,6 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			case "destroying": // its time was up, or the pool closes
 				this.#destroy(entry);
 				break;
-			case "discarded":
-				this.#forget(resource, lastProcessChange() as ProcessChange);
-				break;
 			default: // given up so long ago that it does not count any more
 				this.#endPolitely(resource).catch(() => {});
 		}
@@ -493,17 +484,22 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 
 	#connectFailed(entry: Entry<R>, cause: unknown): void {
 		this.#look();
-		if (entry.state === "discarded" || entry.state === "gone") return;
-		// Before its place is free: else the waiter would be given another connect to wait for, and never hear of this one.
-		if (entry.state === "connecting") this.#failWaiter(new ConnectError(cause), entry);
-		this.#gone(entry);
+		if (entry.state === "destroying") {
+			this.#gone(entry);
+		} else if (entry.state === "connecting") {
+			this.#move(entry, "destroying");
+			// Before its place is free: else the waiter would be given another connect to wait for, and never hear of this one.
+			const error = this.#failWaiter(cause);
+			this.#gone(entry);
+			this.emit("connectError", error);
+		}
 	}
 
 	/** A connect that fails takes the first waiter with it, unless enough others are on their way. */
-	#failWaiter(error: ConnectError, entry: Entry<R>): void {
-		this.#move(entry, "destroying");
+	#failWaiter(cause: unknown, isTimeout = false): ConnectError {
+		const error = new ConnectError(cause, isTimeout);
 		if (this.#unserved() > 0) this.#waiters.shift()?.fail("rejected", error);
-		this.emit("connectError", error);
+		return error;
 	}
 
 	#validate(entry: Entry<R>, resource: R): void {
@@ -577,8 +573,12 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		}
 		this.#idle = [];
 		for (const entry of this.#entries) {
-			if (entry.state === "idle" || entry.state === "validating") this.#destroy(entry);
-			else if (entry.state === "connecting") this.#giveUpConnect(entry, new PoolClosedError("draining"));
+			if (entry.state === "idle" || entry.state === "validating") {
+				this.#destroy(entry);
+			} else if (entry.state === "connecting") {
+				this.#move(entry, "destroying");
+				this.#giveUpConnect(entry, new PoolClosedError("draining"));
+			}
 		}
 	}
 
@@ -639,56 +639,57 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		for (const entry of ended) this.#destroy(entry);
 	}
 
-	/** Runs `action` after `millis`, unless it is stopped before. 0: never. */
+	/** Runs `action` after `millis`, unless it is stopped before or the process changes. 0: never. */
 	#deadline(millis: number, action: () => void): () => void {
 		if (millis === 0) return () => {};
-		const timer = this.#clock.setTimeout(action, millis);
+		const generation = this.#generation;
+		const timer = this.#clock.setTimeout(() => {
+			this.#look();
+			if (generation === this.#generation) action();
+		}, millis);
 		return () => this.#clock.clearTimeout(timer);
 	}
 
 	/** Forgets everything inherited, in one go and without a byte written. */
 	#startAfresh(change: ProcessChange): void {
-		if (change.generation === this.#generation) return;
+		if (change.generation <= this.#generation) return;
+		const inherited = this.#entries;
 		this.#generation = change.generation;
 		if (this.options.processWatch === "once") this.#looks = false;
-		const inherited = this.#entries;
 		this.#entries = new Set();
 		this.#idle = [];
+		this.#connecting = this.#validating = this.#destroying = 0;
 		this.#stopMaintenance();
-		for (const entry of inherited) this.#discard(entry, change);
 		for (let waiter = this.#waiters.shift(); waiter !== undefined; waiter = this.#waiters.shift()) {
 			waiter.fail("rejected", new ProcessChangedError(change));
+		}
+		for (const entry of inherited) {
+			entry.stopDeadline();
+			entry.moveTo("discarded");
+		}
+		// From here on others are called, and may call back: nothing inherited is left in any place where they could find it.
+		for (const entry of inherited) {
+			guarded(() => entry.abort.abort(new InheritedConnectionError(change)));
+			if (entry.resource !== undefined) this.#forget(entry.resource, change);
+			if (discardChannel.hasSubscribers) discardChannel.publish({ pool: this, resource: entry.resource, change });
 		}
 		// The application has ended this pool; that it was copied meanwhile does not open it again.
 		this.#closeIfEmpty();
 	}
 
-	#discard(entry: Entry<R>, change: ProcessChange): void {
-		entry.stopDeadline();
-		this.#move(entry, "discarded");
-		entry.abort.abort(new InheritedConnectionError(change));
-		if (entry.resource !== undefined) this.#forget(entry.resource, change);
-		if (discardChannel.hasSubscribers) discardChannel.publish({ pool: this, resource: entry.resource, change });
-	}
-
 	#forget(resource: R, change: ProcessChange): void {
-		try {
-			this.#driver.discard(resource, change);
-		} catch (error) {
-			// The others have to be forgotten all the same.
-			process.emitWarning(error instanceof Error ? error : new Error(String(error)));
-		}
-		this.emit("discard", resource, change);
+		guarded(() => this.#driver.discard(resource, change));
+		guarded(() => this.emit("discard", resource, change));
 	}
 
 	#announce(change: ProcessChange): void {
 		const { name, log, onProcessChange } = this.options;
-		log(
+		const line =
 			`forksafe: ${name} starts afresh: pid ${change.previousPid} -> ${change.pid} ` +
-				`(${change.cause}, generation ${change.generation})`,
-		);
-		onProcessChange(change);
-		this.emit("processChange", change);
+			`(${change.cause}, generation ${change.generation})`;
+		guarded(() => log(line));
+		guarded(() => onProcessChange(change));
+		guarded(() => this.emit("processChange", change));
 		if (processChangeChannel.hasSubscribers) processChangeChannel.publish({ pool: this, change });
 	}
 }

@@ -7,6 +7,7 @@
  * - Everything inherited is discarded before any listener runs.
  */
 import process from "node:process";
+import { guarded } from "./guarded.ts";
 import { truePidOn } from "./true-pid.ts";
 
 /**
@@ -186,15 +187,6 @@ function endGeneration(cause: ProcessChangeCause, pid: number): ProcessChange {
 	const holders = [...registry.holders].map((holder) => holder.deref()).filter((holder) => holder !== undefined);
 	for (const holder of holders) guarded(() => holder.discardInherited(change));
 	for (const holder of holders) guarded(() => holder.announce?.(change));
-	for (const listener of registry.listeners) guarded(() => listener(change));
+	for (const listener of Array.from(registry.listeners)) guarded(() => listener(change));
 	return change;
-}
-
-/** One holder or listener that throws must not keep the others from discarding. */
-function guarded(step: () => void): void {
-	try {
-		step();
-	} catch (error) {
-		process.emitWarning(error instanceof Error ? error : new Error(String(error)));
-	}
 }

@@ -1,8 +1,9 @@
 import { expect } from "chai";
 import { ConnectError, OptionError, PoolClosedError, QueueFullError } from "../src/index.ts";
 import { at } from "./support/at.ts";
+import type { Connection, GatedDriverOptions } from "./support/gated-driver.ts";
 import { follow, rejection, settle } from "./support/outcome.ts";
-import { acquireMany, setUp, setUpIdle } from "./support/set-up.ts";
+import { acquireMany, type SetUp, setUp, setUpIdle } from "./support/set-up.ts";
 
 describe("acquire", () => {
 	describe("from idle connections", () => {
@@ -15,6 +16,18 @@ describe("acquire", () => {
 			const { pool, driver } = await setUpIdle(1);
 			await pool.acquire();
 			expect(driver.connects).to.have.lengthOf(1);
+		});
+
+		it("waits for no connect that was begun for somebody else", async () => {
+			for (const options of [undefined, {}, { timeoutMillis: 50 }, { signal: AbortSignal.any([]) }]) {
+				const { pool, idle } = await setUpWithConnectForNobody({});
+				expect(await pool.acquire(options)).to.equal(idle);
+			}
+		});
+
+		it("waits for no connect that was begun for somebody else, with validation neither", async () => {
+			const { pool, idle } = await setUpWithConnectForNobody({ validates: true });
+			expect(await pool.acquire()).to.equal(idle);
 		});
 
 		it("hands the same connection to one at a time", async () => {
@@ -99,7 +112,9 @@ describe("acquire", () => {
 			const error = rejection(pool.acquire());
 			const cause = new Error("refused");
 			at(driver.connects, 0).fail(cause);
-			expect(await error).to.be.instanceOf(ConnectError).and.to.include({ cause, code: "ERR_FORKSAFE_CONNECT" });
+			expect(await error)
+				.to.be.instanceOf(ConnectError)
+				.and.to.include({ cause, code: "ERR_FORKSAFE_CONNECT" });
 			expect(pool.stats()).to.include({ total: 0, pending: 0 });
 		});
 
@@ -118,7 +133,9 @@ describe("acquire", () => {
 			driver.connect = () => {
 				throw cause;
 			};
-			expect(await rejection(pool.acquire())).to.be.instanceOf(ConnectError).and.to.include({ cause });
+			expect(await rejection(pool.acquire()))
+				.to.be.instanceOf(ConnectError)
+				.and.to.include({ cause });
 		});
 
 		it("tries once more for the next waiter", async () => {
@@ -165,7 +182,10 @@ describe("acquire", () => {
 			const { pool, driver } = setUp();
 			const held = await pool.acquire();
 			driver.connect = async () => held;
-			expect(await rejection(pool.acquire())).to.be.instanceOf(ConnectError).with.property("message").that.includes("bug: ");
+			expect(await rejection(pool.acquire()))
+				.to.be.instanceOf(ConnectError)
+				.with.property("message")
+				.that.includes("bug: ");
 			expect(pool.stats()).to.include({ used: 1, total: 1 });
 		});
 	});
@@ -341,7 +361,9 @@ describe("acquire", () => {
 			const { pool } = setUp();
 			const reason = new Error("never mind");
 			let hasRun = false;
-			const work = (): void => void (hasRun = true);
+			const work = (): void => {
+				hasRun = true;
+			};
 			expect(await rejection(pool.use(work, { signal: AbortSignal.abort(reason) }))).to.equal(reason);
 			await pool.close();
 			expect(await rejection(pool.use(work))).to.be.instanceOf(PoolClosedError);
@@ -361,6 +383,20 @@ describe("acquire", () => {
 		});
 	});
 });
+
+/** One connection is idle, and one is being opened for a waiter that has been served otherwise. */
+async function setUpWithConnectForNobody(options: GatedDriverOptions): Promise<SetUp & { idle: Connection }> {
+	const built = setUp({ ...options, stopsAt: ["connect"], max: 2 });
+	const { pool, driver } = built;
+	const first = pool.acquire();
+	at(driver.connects, 0).open();
+	const held = await first;
+	const second = pool.acquire();
+	pool.release(held);
+	pool.release(await second);
+	expect(pool.stats()).to.include({ idle: 1, connecting: 1, pending: 0 });
+	return { ...built, idle: held };
+}
 
 function abortable(): { signal: AbortSignal; abort: (reason?: unknown) => void } {
 	const controller = new AbortController();

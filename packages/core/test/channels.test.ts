@@ -1,4 +1,4 @@
-import { subscribe, tracingChannel, type TracingChannelSubscribers, unsubscribe } from "node:diagnostics_channel";
+import { subscribe, type TracingChannelSubscribers, tracingChannel, unsubscribe } from "node:diagnostics_channel";
 import { expect } from "chai";
 import { type Pool, reportProcessChange } from "../src/index.ts";
 import { at } from "./support/at.ts";

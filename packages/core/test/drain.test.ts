@@ -49,11 +49,18 @@ describe("drain", () => {
 		const waiters = [pool.acquire(), pool.acquire()].map(follow);
 		const drained = pool.drain();
 		await settle();
-		for (const { reason } of waiters) expect(reason).to.be.instanceOf(PoolClosedError).and.to.include({ code: "ERR_FORKSAFE_CLOSED" });
-		expect(await rejection(pool.acquire())).to.be.instanceOf(PoolClosedError).with.property("message").that.includes("draining");
+		for (const { reason } of waiters)
+			expect(reason).to.be.instanceOf(PoolClosedError).and.to.include({ code: "ERR_FORKSAFE_CLOSED" });
+		expect(await rejection(pool.acquire()))
+			.to.be.instanceOf(PoolClosedError)
+			.with.property("message")
+			.that.includes("draining");
 		pool.release(held);
 		await drained;
-		expect(await rejection(pool.acquire())).to.be.instanceOf(PoolClosedError).with.property("message").that.includes("closed");
+		expect(await rejection(pool.acquire()))
+			.to.be.instanceOf(PoolClosedError)
+			.with.property("message")
+			.that.includes("closed");
 		expect(pool.stats()).to.include({ state: "closed", total: 0, pending: 0 });
 	});
 
@@ -93,7 +100,9 @@ describe("drain", () => {
 
 	it("rejects bad options, and drains nothing then", async () => {
 		const { pool } = setUp();
-		expect(await rejection(pool.drain({ deadlineMillis: -1 }))).to.be.instanceOf(OptionError).and.to.include({ option: "deadlineMillis" });
+		expect(await rejection(pool.drain({ deadlineMillis: -1 })))
+			.to.be.instanceOf(OptionError)
+			.and.to.include({ option: "deadlineMillis" });
 		expect(await rejection(pool.drain({ deadline: 5 } as object))).to.be.instanceOf(OptionError);
 		expect(pool.state).to.equal("open");
 	});

@@ -1,6 +1,6 @@
 import { expect } from "chai";
-import * as errors from "../src/errors.ts";
 import type { PoolCounts } from "../src/errors.ts";
+import * as errors from "../src/errors.ts";
 import type { ProcessChange } from "../src/process-identity.ts";
 
 const change: ProcessChange = { cause: "fork", previousPid: 100, pid: 200, previousGeneration: 0, generation: 1 };

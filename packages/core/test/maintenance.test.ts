@@ -57,7 +57,11 @@ describe("maintenance", () => {
 	});
 
 	it("does not end a connection twice that takes long to end", async () => {
-		const { clock, driver, idle } = await setUpIdle(1, { idleTimeoutMillis: 1_000, destroyTimeoutMillis: 0, stopsAt: ["destroy"] });
+		const { clock, driver, idle } = await setUpIdle(1, {
+			idleTimeoutMillis: 1_000,
+			destroyTimeoutMillis: 0,
+			stopsAt: ["destroy"],
+		});
 		await clock.advance(60_000);
 		expect(driver.destroyed).to.deep.equal(idle);
 	});

@@ -8,7 +8,6 @@ import {
 	Pool,
 	PoolClosedError,
 	type PoolOptions,
-	type ProcessChange,
 	ProcessChangedError,
 	reportProcessChange,
 } from "../src/index.ts";
@@ -367,6 +366,7 @@ describe("process change", () => {
 			expect(heard).to.deep.equal(["first", "second"]);
 			expect(warnings).not.to.have.lengthOf(0);
 			expect(second.driver.discards).to.have.lengthOf(1);
+			await first.pool.close(); // else it goes on throwing in the tests that follow
 		});
 
 		it("let a listener acquire at once", async () => {
@@ -596,7 +596,6 @@ describe("process change", () => {
 			});
 		});
 	});
-
 });
 
 function build(state: string): ReturnType<NonNullable<(typeof inState)[string]>> {

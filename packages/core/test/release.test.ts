@@ -14,7 +14,9 @@ describe("release", () => {
 
 	it("throws ReleaseError for a connection that is in the pool already, and leaves it there", async () => {
 		const { pool, idle } = await setUpIdle(1);
-		expect(thrown(() => pool.release(at(idle, 0)))).to.be.instanceOf(ReleaseError).and.to.include({ code: "ERR_FORKSAFE_RELEASE" });
+		expect(thrown(() => pool.release(at(idle, 0))))
+			.to.be.instanceOf(ReleaseError)
+			.and.to.include({ code: "ERR_FORKSAFE_RELEASE" });
 		expect(thrown(() => pool.release(at(idle, 0), { destroy: true }))).to.be.instanceOf(ReleaseError);
 		expect(pool.stats()).to.include({ idle: 1, total: 1 });
 	});
@@ -30,7 +32,10 @@ describe("release", () => {
 		const { pool } = setUp();
 		const other = setUp();
 		const stranger = await other.pool.acquire();
-		expect(thrown(() => pool.release(stranger))).to.be.instanceOf(ReleaseError).with.property("message").that.includes("never");
+		expect(thrown(() => pool.release(stranger)))
+			.to.be.instanceOf(ReleaseError)
+			.with.property("message")
+			.that.includes("never");
 		expect(thrown(() => pool.release(new Connection(7)))).to.be.instanceOf(ReleaseError);
 		expect(pool.stats().total).to.equal(0);
 		expect(other.pool.stats().used).to.equal(1);

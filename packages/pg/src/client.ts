@@ -193,7 +193,7 @@ function guardStream(stream: Duplex, inherited: () => Error | undefined): void {
 
 /** A cursor that is closed waits for a ReadyForQuery that this process will never read. */
 function releaseCursors(connection: PgConnectionInternals): void {
-	const answer = (): void => void process.nextTick(() => connection.emit("readyForQuery", { status: null }));
+	const answer = (): void => process.nextTick(() => connection.emit("readyForQuery", { status: null }));
 	connection.close = answer;
 	answer();
 }

@@ -22,6 +22,8 @@ export interface PoolConfig extends pg.PoolConfig {
 	processWatch?: ProcessWatch | undefined;
 	/** Called once after each process change. */
 	onProcessChange?: ((change: ProcessChange) => void) | undefined;
+	/** Sets a new connection up, before anybody gets it. If it fails, the connection is closed and whoever waits for it is told. */
+	onConnect?: ((client: pg.ClientBase) => void | PromiseLike<void>) | undefined;
 	/** @deprecated pg-pool's old name for `max` */
 	poolSize?: number | undefined;
 }
@@ -46,14 +48,44 @@ const CORE_OPTIONS = [
 ];
 const POOL_OPTIONS = [
 	...CORE_OPTIONS,
-	...["poolSize", "connectionTimeoutMillis", "maxLifetimeSeconds", "allowExitOnIdle", "verify", "onConnect", "Client", "Promise"],
+	"poolSize",
+	"connectionTimeoutMillis",
+	"maxLifetimeSeconds",
+	"allowExitOnIdle",
+	"verify",
+	"onConnect",
+	"Client",
+	"Promise",
 ];
 /** `lib/client.js` and `lib/connection-parameters.js` of pg 8.23.1. */
 const CLIENT_OPTIONS = [
-	...["user", "database", "password", "port", "host", "connectionString", "ssl", "sslnegotiation", "sslmode", "options"],
-	...["application_name", "fallback_application_name", "client_encoding", "replication", "binary", "types", "stream"],
-	...["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "query_timeout", "connection", "pipeline"],
-	...["keepAlive", "keepAliveInitialDelayMillis", "enableChannelBinding", "scramMaxIterations"],
+	"user",
+	"database",
+	"password",
+	"port",
+	"host",
+	"connectionString",
+	"ssl",
+	"sslnegotiation",
+	"sslmode",
+	"options",
+	"application_name",
+	"fallback_application_name",
+	"client_encoding",
+	"replication",
+	"binary",
+	"types",
+	"stream",
+	"statement_timeout",
+	"lock_timeout",
+	"idle_in_transaction_session_timeout",
+	"query_timeout",
+	"connection",
+	"pipeline",
+	"keepAlive",
+	"keepAliveInitialDelayMillis",
+	"enableChannelBinding",
+	"scramMaxIterations",
 ];
 
 /**

@@ -45,6 +45,7 @@ export class FakeClock implements Clock {
 
 	/** Lets time pass; every timer fires at its time, and what it causes happens before the next one fires. */
 	async advance(millis: number): Promise<void> {
+		await settle();
 		const end = this.#now + millis;
 		for (let timer = this.#next(end); timer !== undefined; timer = this.#next(end)) {
 			this.#now = Math.max(this.#now, timer.at);

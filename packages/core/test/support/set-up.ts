@@ -22,7 +22,10 @@ export async function acquireMany(pool: Pool<Connection>, count: number): Promis
 }
 
 /** A pool with so many idle connections; the one at the end was used last. */
-export async function setUpIdle(count: number, options?: PoolOptions & GatedDriverOptions): Promise<SetUp & { idle: Connection[] }> {
+export async function setUpIdle(
+	count: number,
+	options?: PoolOptions & GatedDriverOptions,
+): Promise<SetUp & { idle: Connection[] }> {
 	const built = setUp(options);
 	const gated = built.driver.stopsAt.delete("connect");
 	const idle = await acquireMany(built.pool, count);
