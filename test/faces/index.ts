@@ -1,0 +1,17 @@
+import { coreFace, plainCoreFace } from "./core.ts";
+import type { Face } from "./face.ts";
+import { knexFace, plainKnexFace } from "./knex.ts";
+import { kyselyFace, plainKyselyFace } from "./kysely.ts";
+import { pgFace, plainPgFace } from "./pg.ts";
+
+/** Every pool under test: ours, and the unprotected ones that the same scenarios have to break. */
+export const faces: readonly Face[] = [
+	coreFace,
+	pgFace,
+	knexFace,
+	kyselyFace,
+	plainCoreFace,
+	plainPgFace,
+	plainKnexFace,
+	plainKyselyFace,
+];

