@@ -14,6 +14,7 @@ import type { Face, Held, ServerView, Subject } from "./face.ts";
 
 export const coreFace: Face = {
 	name: "core",
+	library: "core",
 	isProtected: true,
 	open: ({ url, ...options }) => subject(new Pool(new LineDriver(url, true), options)),
 	server: { sessions: async (url) => new Set((await ask(url, "sessions")).split(" ")), traces },
@@ -22,6 +23,7 @@ export const coreFace: Face = {
 /** The same without its protection. */
 export const plainCoreFace: Face = {
 	name: "core, protection off",
+	library: "core",
 	isProtected: false,
 	open: ({ url, max, min, idleTimeoutMillis }) => {
 		const pool = new Pool(new LineDriver(url, false), {

@@ -7,26 +7,24 @@ import { BACKEND, ECHO, forKnex, INSERT, SLEEP } from "./statements.ts";
 
 export const knexFace: Face = {
 	name: "Knex",
+	library: "knex",
 	isProtected: true,
-	open: ({ log, ...options }) =>
-		open(ForkSafePostgres, {
-			...options,
-			...(log && { log }),
-		}),
+	open: (options) => subject(openKnex(true, options)),
 	server: postgresView,
 };
 
 export const plainKnexFace: Face = {
 	name: "plain Knex",
+	library: "knex",
 	isProtected: false,
-	open: ({ url, max, min, idleTimeoutMillis }) =>
-		open("pg", { url, max, ...(min !== undefined && { min }), ...(idleTimeoutMillis !== undefined && { idleTimeoutMillis }) }),
+	open: ({ url, max, min = 0, idleTimeoutMillis = 30_000 }) => subject(openKnex(false, { url, max, min, idleTimeoutMillis })),
 	server: postgresView,
 };
 
-function open(client: string | typeof Knex.Client, { url, ...pool }: OpenOptions): Subject {
-	const db = knex({ client, connection: url, pool: { min: 0, ...pool }, log: { warn() {} } });
-	return subject(db);
+/** A Knex of ours, or a plain one. */
+export function openKnex(isProtected: boolean, { url, ...pool }: OpenOptions): Knex {
+	const client = isProtected ? ForkSafePostgres : "pg";
+	return knex({ client, connection: url, pool: { min: 0, ...pool }, log: { warn() {} } });
 }
 
 function subject(db: Knex): Subject {

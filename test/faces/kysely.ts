@@ -8,6 +8,7 @@ import { BACKEND, ECHO, INSERT, SLEEP } from "./statements.ts";
 
 export const kyselyFace: Face = {
 	name: "Kysely",
+	library: "kysely",
 	isProtected: true,
 	open: ({ url, ...options }) => {
 		const pool = new Pool({ connectionString: url, ...options });
@@ -18,6 +19,7 @@ export const kyselyFace: Face = {
 
 export const plainKyselyFace: Face = {
 	name: "plain Kysely",
+	library: "kysely",
 	isProtected: false,
 	open: ({ url, max, min, idleTimeoutMillis }) => {
 		const pool = new pg.Pool({ connectionString: url, max, min, idleTimeoutMillis });

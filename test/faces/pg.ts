@@ -6,6 +6,7 @@ import { BACKEND, ECHO, INSERT, SLEEP } from "./statements.ts";
 
 export const pgFace: Face = {
 	name: "pg Pool",
+	library: "pg",
 	isProtected: true,
 	open: ({ url, ...options }) => subject(new Pool({ connectionString: url, ...options })),
 	server: postgresView,
@@ -13,6 +14,7 @@ export const pgFace: Face = {
 
 export const plainPgFace: Face = {
 	name: "plain pg Pool",
+	library: "pg",
 	isProtected: false,
 	open: ({ url, max, min, idleTimeoutMillis }: OpenOptions) => {
 		const pool = new pg.Pool({ connectionString: url, max, min, idleTimeoutMillis });

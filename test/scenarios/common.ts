@@ -3,7 +3,7 @@
 import { channel } from "node:diagnostics_channel";
 import { readdirSync } from "node:fs";
 import { setImmediate as turn } from "node:timers/promises";
-import { afterFork, currentGeneration, type ProcessChange } from "@forksafe/core";
+import { currentGeneration, type ProcessChange } from "@forksafe/core";
 import { expect } from "chai";
 import { type Child, forkChild } from "../support/fork.ts";
 import { getpid, getppid } from "../support/posix-fork.ts";
@@ -11,9 +11,11 @@ import { untilTrue } from "../support/until-true.ts";
 import {
 	type Context,
 	expectRefused,
+	expectTraces,
 	expectUnharmed,
 	Flag,
 	outcome,
+	rethrow,
 	type Scenario,
 	soon,
 	talk,
@@ -77,7 +79,7 @@ export const commonScenarios: readonly Scenario[] = [
 			});
 			for (const query of queued) expect(await soon(query, "the insert")).to.have.property("value");
 			await child.result;
-			for (const key of keys) expect(await context.face.server.traces(context.url, key), `traces of ${key}`).to.equal(1);
+			await expectTraces(context, Object.fromEntries(keys.map((key) => [key, 1])));
 			await expectUnharmed(context, subject, backends);
 		},
 	},
@@ -100,8 +102,7 @@ export const commonScenarios: readonly Scenario[] = [
 			await held.insert(keys.parent);
 			expect(await held.echo("mine")).to.equal("mine");
 			await held.release();
-			expect(await context.face.server.traces(context.url, keys.child), "statements of the child").to.equal(0);
-			expect(await context.face.server.traces(context.url, keys.parent), "statements of the parent").to.equal(1);
+			await expectTraces(context, { [keys.parent]: 1, [keys.child]: 0 });
 			await expectUnharmed(context, subject, backends);
 		},
 	},
@@ -212,7 +213,7 @@ export const commonScenarios: readonly Scenario[] = [
 			});
 			for (const query of waiting) expect(await soon(query, "the answer")).to.have.property("value");
 			await child.result;
-			expect(await context.face.server.traces(context.url, key), "executions").to.equal(1);
+			await expectTraces(context, { [key]: 1 });
 			await expectUnharmed(context, subject, await warm(subject, 3));
 		},
 	},
@@ -490,8 +491,7 @@ export const commonScenarios: readonly Scenario[] = [
 			using done = new Flag();
 			const subject = context.open();
 			const backends = await warm(subject, 3);
-			const middle = await forkChild("middle", async () => {
-				if (context.hook) afterFork();
+			const middle = await context.fork("middle", async () => {
 				await context.fork("grandchild", async () => {
 					await talk(subject, "the grandchild");
 					for (const backend of await warm(subject, 3)) expect(backends.has(backend)).to.equal(false);
@@ -505,13 +505,6 @@ export const commonScenarios: readonly Scenario[] = [
 		},
 	},
 ];
-
-function rethrow(query: Promise<{ value: unknown } | { error: unknown }>): Promise<unknown> {
-	return query.then((result) => {
-		if ("error" in result) throw result.error;
-		return result.value;
-	});
-}
 
 /** Uses all connections again and again, so that none is ever idle for long, until the child has gone. */
 async function keepBusy(subject: ReturnType<Context["open"]>, connections: number, child: Child<unknown>): Promise<void> {

@@ -1,7 +1,20 @@
+import type { Face } from "../faces/face.ts";
 import { commonScenarios } from "./common.ts";
+import { knexScenarios } from "./knex.ts";
+import { kyselyScenarios } from "./kysely.ts";
+import { postgresScenarios } from "./postgres.ts";
 import type { Scenario } from "./scenario.ts";
 
-/** All scenarios of a face. */
-export function scenariosFor(_face: string): readonly Scenario[] {
-	return commonScenarios;
+/** All scenarios of a face: those that every pool goes through, and those that need what only this one has. */
+export function scenariosFor({ library, isProtected }: Face): readonly Scenario[] {
+	switch (library) {
+		case "core":
+			return commonScenarios;
+		case "pg":
+			return [...commonScenarios, ...postgresScenarios];
+		case "knex":
+			return [...commonScenarios, ...postgresScenarios, ...knexScenarios(isProtected)];
+		case "kysely":
+			return [...commonScenarios, ...postgresScenarios, ...kyselyScenarios(isProtected)];
+	}
 }

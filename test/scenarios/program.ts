@@ -1,6 +1,6 @@
 /**
  * Runs scenarios over one face, in a process that may be forked:
- * `program.ts FACE TRANSPORT [SCENARIO HOOK]`, with the url in the environment. Reports each as `{ scenario, hook, error? }`.
+ * `program.ts FACE URL [SCENARIO HOOK]`. Reports each as `{ scenario, hook, error? }`.
  */
 import { faces } from "../faces/index.ts";
 import { report } from "../support/report.ts";
@@ -14,7 +14,7 @@ const [faceName, url, only, onlyHook] = process.argv.slice(2);
 const face = faces.find(({ name }) => name === faceName);
 if (face === undefined || url === undefined) throw new Error(`no face ${faceName}, or no url`);
 
-for (const scenario of scenariosFor(face.name)) {
+for (const scenario of scenariosFor(face)) {
 	if (only !== undefined && scenario.name !== only) continue;
 	for (const hook of scenario.hooks ?? [true, false]) {
 		if (onlyHook !== undefined && String(hook) !== onlyHook) continue;
@@ -26,12 +26,12 @@ process.exit();
 async function run(scenario: Scenario, context: Context): Promise<{ millis: number; error?: string }> {
 	const start = performance.now();
 	const passed = scenario.run(context).then(() => true);
-	try {
-		await untilTrue(() => passed, { what: "the end of the scenario", deadlineMillis: SCENARIO_DEADLINE_MILLIS });
-		return { millis: performance.now() - start };
-	} catch (error) {
-		return { millis: performance.now() - start, error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
-	} finally {
-		await context.close();
-	}
+	const errors: unknown[] = [];
+	const note = (error: unknown): void => void errors.push(error);
+	await untilTrue(() => passed, { what: "the end of the scenario", deadlineMillis: SCENARIO_DEADLINE_MILLIS }).catch(note);
+	await context.close().catch(note);
+	const millis = performance.now() - start;
+	const [error] = errors;
+	if (error === undefined) return { millis };
+	return { millis, error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
 }

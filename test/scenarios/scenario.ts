@@ -21,13 +21,17 @@ export interface Scenario {
 	run(context: Context): Promise<void>;
 }
 
+interface Ending {
+	end(): Promise<unknown>;
+}
+
 /** What a scenario runs with. */
 export class Context {
 	readonly face: Face;
 	readonly url: string;
 	/** Whether children call `afterFork()` first. Without it, what they do first must touch the pool. */
 	readonly hook: boolean;
-	readonly #opened: Subject[] = [];
+	readonly #opened: Ending[] = [];
 
 	constructor(face: Face, url: string, hook: boolean) {
 		this.face = face;
@@ -37,14 +41,19 @@ export class Context {
 
 	/** A pool of the face under test; ended with the scenario. */
 	open(options: Partial<OpenOptions> = {}): Subject {
-		const subject = this.face.open({ url: this.url, max: 3, ...options });
-		this.#opened.push(subject);
-		return subject;
+		return this.ends(this.face.open({ url: this.url, max: 3, ...options }));
+	}
+
+	/** Something that the scenario has opened itself; ended with it. */
+	ends<T extends Ending>(opened: T): T {
+		this.#opened.push(opened);
+		return opened;
 	}
 
 	fork<T>(name: string, body: () => T | Promise<T>, options?: ForkOptions): Promise<Child<T>> {
 		const hooked = (): T | Promise<T> => {
-			if (this.hook) afterFork();
+			// An unprotected pool has no such call.
+			if (this.hook && this.face.isProtected) afterFork();
 			return body();
 		};
 		return forkChild(name, hooked, options);
@@ -99,12 +108,27 @@ export async function expectUnharmed(context: Context, subject: Subject, backend
 	expect(currentGeneration(), "generation of the parent").to.equal(0);
 }
 
+/** So often was each of these inserted. */
+export async function expectTraces({ face, url }: Context, expected: Record<string, number>): Promise<void> {
+	for (const [key, times] of Object.entries(expected)) {
+		expect(await face.server.traces(url, key), `traces of ${key}`).to.equal(times);
+	}
+}
+
 /** What became of a promise, with a handler on it in every process that inherits it. */
 export function outcome<T>(promise: Promise<T>): Promise<{ value: T } | { error: unknown }> {
 	return promise.then(
 		(value) => ({ value }),
 		(error: unknown) => ({ error }),
 	);
+}
+
+/** Undoes {@link outcome}. */
+export function rethrow(query: Promise<{ value: unknown } | { error: unknown }>): Promise<unknown> {
+	return query.then((result) => {
+		if ("error" in result) throw result.error;
+		return result.value;
+	});
 }
 
 /** The promise rejects with one of our errors, soon. */

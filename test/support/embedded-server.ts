@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
-import { generate } from "selfsigned";
+import { selfSignedCertificate } from "./certificate.ts";
 
 /** Options of {@link startEmbeddedServer}. */
 export interface EmbeddedServerOptions {
@@ -119,19 +119,7 @@ async function freePort(): Promise<number> {
 }
 
 async function writeCertificate(directory: string): Promise<void> {
-	const { cert, private: key } = await generate([{ name: "commonName", value: "localhost" }], {
-		keyType: "ec",
-		algorithm: "sha256",
-		extensions: [
-			{
-				name: "subjectAltName",
-				altNames: [
-					{ type: 2, value: "localhost" },
-					{ type: 7, ip: "127.0.0.1" },
-				],
-			},
-		],
-	});
+	const { key, cert } = await selfSignedCertificate();
 	await writeFile(join(directory, "server.crt"), cert);
 	await writeFile(join(directory, "server.key"), key, { mode: 0o600 });
 }

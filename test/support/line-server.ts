@@ -1,6 +1,10 @@
 import { createHash } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createServer as createTlsServer } from "node:tls";
+import { selfSignedCertificate } from "./certificate.ts";
 
 /** A server of lines for core's own scenarios, over TCP, a unix socket and TLS. */
 export interface LineServer {
@@ -13,12 +17,14 @@ export interface LineServer {
 /**
  * Starts a server that answers `me` with the name of the session, `sessions` with the names of all that are open, `echo`
  * with a digest, `sleep` after a while, and counts what is inserted. It closes a session when it is told `end`, or when it
- * sees the other side go.
+ * sees the other side go. Its unix socket is removed when it stops.
  */
-export async function startLineServer(unixSocketPath: string, certificate: { key: string; cert: string }): Promise<LineServer> {
+export async function startLineServer(): Promise<LineServer> {
+	const directory = mkdtempSync(join(tmpdir(), "forksafe-lines-"));
+	const unixSocketPath = join(directory, "socket");
 	const memory: Memory = { sessions: new Set(), traces: new Map(), lastSession: 0 };
 	const serve = (socket: Socket): void => serveLines(socket, memory);
-	const servers = [createServer(serve), createServer(serve), createTlsServer(certificate, serve)] as const;
+	const servers = [createServer(serve), createServer(serve), createTlsServer(await selfSignedCertificate(), serve)] as const;
 	const [tcp, unix, tls] = servers;
 	await Promise.all([listening(tcp, 0), listening(unix, unixSocketPath), listening(tls, 0)]);
 	return {
@@ -28,6 +34,7 @@ export async function startLineServer(unixSocketPath: string, certificate: { key
 		stop: async () => {
 			for (const { socket } of memory.sessions) socket.destroy();
 			await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+			rmSync(directory, { recursive: true, force: true });
 		},
 	};
 }

@@ -83,6 +83,11 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 			return connection;
 		}
 
+		/** What comes back after `destroy()` went with the pool: in a forked child, the parent's connections. */
+		override async releaseConnection(connection: KnexConnection): Promise<void> {
+			if (this.pool !== undefined) await super.releaseConnection(connection);
+		}
+
 		override async acquireConnection(): Promise<KnexConnection> {
 			try {
 				return await super.acquireConnection();

@@ -27,6 +27,7 @@ export interface KnexClientInternals extends Knex.Client {
 	_acquireOnlyConnection(): Promise<KnexConnection>;
 	getPoolSettings(pool: unknown): Record<string, unknown>;
 	acquireConnection(): Promise<KnexConnection>;
+	releaseConnection(connection: KnexConnection): Promise<void>;
 }
 
 /** A Knex client class. */

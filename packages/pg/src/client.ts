@@ -159,10 +159,12 @@ function internals(client: pg.Client): PgClientInternals {
 
 /** @param inherited why nothing may be written, or undefined */
 function guardConnection(connection: PgConnectionInternals, inherited: () => Error | undefined): void {
-	guardStream(connection.stream, inherited);
+	const plain = connection.stream;
+	guardStream(plain, inherited);
 	const { attachListeners } = connection;
 	connection.attachListeners = (stream) => {
-		if (stream !== connection.stream) guardStream(stream, inherited);
+		// TLS is another stream, which has taken the place of the plain one by now.
+		if (stream !== plain) guardStream(stream, inherited);
 		attachListeners.call(connection, stream);
 	};
 }

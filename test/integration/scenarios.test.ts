@@ -1,0 +1,73 @@
+/**
+ * The contract (ARCHITECTURE.md): every scenario, through every pool of ours, over every transport. One program for each
+ * pool and transport, two programs at a time; each `it` waits for what its program says of one scenario.
+ */
+import pLimit from "p-limit";
+import { faces } from "../faces/index.ts";
+import { scenariosFor } from "../scenarios/index.ts";
+import { runScenarios, type Verdict } from "../scenarios/run.ts";
+import { serverUrl, transports } from "../support/server-urls.ts";
+
+const PROGRAM_DEADLINE_MILLIS = 120_000;
+const twoAtATime = pLimit(2);
+
+/** The verdicts of one program, as they come. */
+class Verdicts {
+	readonly #promises = new Map<string, PromiseWithResolvers<Verdict>>();
+
+	of(scenario: string, hook: boolean): PromiseWithResolvers<Verdict> {
+		const key = `${scenario}, ${hook}`;
+		const promise = this.#promises.get(key) ?? Promise.withResolvers<Verdict>();
+		this.#promises.set(key, promise);
+		return promise;
+	}
+
+	noMore(reason: Error): void {
+		for (const { promise, reject } of this.#promises.values()) {
+			promise.catch(() => {});
+			reject(reason);
+		}
+	}
+}
+
+const subjects = faces
+	.filter(({ isProtected }) => isProtected)
+	.flatMap((face) => transports.map((transport) => ({ face, transport, verdicts: new Verdicts() })));
+
+describe("a fork", function () {
+	this.timeout(PROGRAM_DEADLINE_MILLIS);
+
+	before("start the programs", () => {
+		for (const { face, transport, verdicts } of subjects) {
+			const url = serverUrl(face.library === "core" ? "lines" : "postgres", transport);
+			if (url === undefined) continue;
+			const onVerdict = (verdict: Verdict): void => verdicts.of(verdict.scenario, verdict.hook).resolve(verdict);
+			void twoAtATime(async () => {
+				const result = await runScenarios(face, url, { deadlineMillis: PROGRAM_DEADLINE_MILLIS, onVerdict });
+				const how = result.timedOut ? "was killed at its deadline" : `ended (${result.signal ?? result.exitCode})`;
+				verdicts.noMore(new Error(`the program ${how} without a word about this scenario:\n${result.output}`));
+			});
+		}
+	});
+
+	for (const { face, transport, verdicts } of subjects) {
+		describe(`through ${face.name}, over ${transport}`, () => {
+			before(function () {
+				if (serverUrl(face.library === "core" ? "lines" : "postgres", transport) !== undefined) return;
+				console.log(`skipped: the given PostgreSQL cannot be reached over ${transport} from here`);
+				this.skip();
+			});
+
+			for (const { name, contract, hooks = [true, false] } of scenariosFor(face)) {
+				for (const hook of hooks) {
+					const title = `${name} [${hook ? "with" : "without"} afterFork(), contract ${contract.join(", ")}]`;
+					const { promise } = verdicts.of(name, hook);
+					it(title, async () => {
+						const { error } = await promise;
+						if (error !== undefined) throw new Error(error);
+					});
+				}
+			}
+		});
+	}
+});
