@@ -56,7 +56,7 @@ export interface Face {
 }
 
 export interface ServerView {
-	/** The sessions that are alive. */
+	/** The sessions that are alive, of those that the url has opened. */
 	sessions(url: string): Promise<Set<string>>;
 	/** How often the trace of a key was left. */
 	traces(url: string, key: string): Promise<number>;

@@ -8,7 +8,8 @@ export const postgresView: ServerView = {
 	async sessions(url) {
 		const rows = await ask<{ pid: number }>(
 			url,
-			"select pid from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()",
+			`select pid from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()
+				and application_name = current_setting('application_name')`,
 		);
 		return new Set(rows.map(({ pid }) => String(pid)));
 	},

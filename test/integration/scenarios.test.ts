@@ -3,10 +3,11 @@
  * pool and transport, two programs at a time; each `it` waits for what its program says of one scenario.
  */
 import pLimit from "p-limit";
+import type { Face } from "../faces/face.ts";
 import { faces } from "../faces/index.ts";
 import { scenariosFor } from "../scenarios/index.ts";
 import { runScenarios, type Verdict } from "../scenarios/run.ts";
-import { serverUrl, transports } from "../support/server-urls.ts";
+import { postgresUrl, type Transport, transports } from "../support/server-urls.ts";
 
 const PROGRAM_DEADLINE_MILLIS = 120_000;
 const twoAtATime = pLimit(2);
@@ -39,11 +40,10 @@ describe("a fork", function () {
 
 	before("start the programs", () => {
 		for (const { face, transport, verdicts } of subjects) {
-			const url = serverUrl(face.library === "core" ? "lines" : "postgres", transport);
-			if (url === undefined) continue;
+			if (!isOffered(face, transport)) continue;
 			const onVerdict = (verdict: Verdict): void => verdicts.of(verdict.scenario, verdict.hook).resolve(verdict);
 			void twoAtATime(async () => {
-				const result = await runScenarios(face, url, { deadlineMillis: PROGRAM_DEADLINE_MILLIS, onVerdict });
+				const result = await runScenarios(face, { transport, deadlineMillis: PROGRAM_DEADLINE_MILLIS, onVerdict });
 				const how = result.timedOut ? "was killed at its deadline" : `ended (${result.signal ?? result.exitCode})`;
 				verdicts.noMore(new Error(`the program ${how} without a word about this scenario:\n${result.output}`));
 			});
@@ -53,7 +53,7 @@ describe("a fork", function () {
 	for (const { face, transport, verdicts } of subjects) {
 		describe(`through ${face.name}, over ${transport}`, () => {
 			before(function () {
-				if (serverUrl(face.library === "core" ? "lines" : "postgres", transport) !== undefined) return;
+				if (isOffered(face, transport)) return;
 				console.log(`skipped: the given PostgreSQL cannot be reached over ${transport} from here`);
 				this.skip();
 			});
@@ -71,3 +71,7 @@ describe("a fork", function () {
 		});
 	}
 });
+
+function isOffered({ library }: Face, transport: Transport): boolean {
+	return library === "core" || postgresUrl(transport) !== undefined;
+}

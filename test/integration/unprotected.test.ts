@@ -4,10 +4,10 @@
  */
 import { availableParallelism } from "node:os";
 import pLimit from "p-limit";
+import type { Face } from "../faces/face.ts";
 import { faces } from "../faces/index.ts";
 import { scenariosFor } from "../scenarios/index.ts";
 import { runScenarios } from "../scenarios/run.ts";
-import { serverUrl } from "../support/server-urls.ts";
 
 const DEADLINE_MILLIS = 15_000;
 /** They mostly wait for answers that do not come. */
@@ -65,10 +65,9 @@ describe("without forksafe, a fork", function () {
 	});
 });
 
-async function isFailed(...[face, scenario, hook]: [(typeof faces)[number], string, boolean]): Promise<boolean> {
-	const url = serverUrl(face.library === "core" ? "lines" : "postgres", "TCP");
-	if (url === undefined) throw new Error("no server");
-	const { verdicts, timedOut, output } = await runScenarios(face, url, {
+async function isFailed(face: Face, scenario: string, hook: boolean): Promise<boolean> {
+	const { verdicts, timedOut, output } = await runScenarios(face, {
+		transport: "TCP",
 		deadlineMillis: DEADLINE_MILLIS,
 		only: { scenario, hook },
 	});

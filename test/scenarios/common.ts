@@ -309,6 +309,7 @@ export const commonScenarios: readonly Scenario[] = [
 		async run(context) {
 			using parentIsGone = new Flag();
 			using orphanIsDone = new Flag();
+			using orphanMayGo = new Flag();
 			const parent = await forkChild("parent", async () => {
 				const subject = context.open();
 				const backends = [...(await warm(subject, 3))];
@@ -321,19 +322,21 @@ export const commonScenarios: readonly Scenario[] = [
 					await talk(subject, "the orphan");
 					expect(currentGeneration(), "generation of the orphan").to.equal(generation);
 					orphanIsDone.raise();
+					await orphanMayGo.raised();
 				});
 				return backends;
 			});
 			const backends = await parent.result;
 			await parent.exited;
 			parentIsGone.raise();
+			await orphanIsDone.raised();
 			// A copy of a socket that the orphan had kept would keep the session of the parent.
 			const haveEnded = async (): Promise<boolean> => {
 				const sessions = await context.face.server.sessions(context.url);
 				return !backends.some((backend) => sessions.has(backend));
 			};
-			await untilTrue(haveEnded, { what: "the sessions of the parent have ended" });
-			await orphanIsDone.raised();
+			await untilTrue(haveEnded, { what: "the sessions of the parent have ended", deadlineMillis: 2_000 });
+			orphanMayGo.raise();
 		},
 	},
 	{

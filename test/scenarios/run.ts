@@ -1,5 +1,8 @@
+import { randomUUID } from "node:crypto";
 import type { Face } from "../faces/face.ts";
+import { startLineServer } from "../support/line-server.ts";
 import { type ProgramResult, runProgram } from "../support/program.ts";
+import { postgresUrl, type Transport } from "../support/server-urls.ts";
 
 const program = new URL("program.ts", import.meta.url);
 
@@ -14,19 +17,30 @@ export interface Verdict {
 
 /** Which scenarios to run, and for how long at most. */
 export interface RunOptions {
+	readonly transport: Transport;
 	readonly deadlineMillis: number;
 	/** One scenario only. */
 	readonly only?: { readonly scenario: string; readonly hook: boolean };
 	readonly onVerdict?: (verdict: Verdict) => void;
 }
 
+export interface RunResult extends ProgramResult {
+	readonly verdicts: readonly Verdict[];
+}
+
 /** Runs the scenarios of a face in a process of their own, which may be forked. */
-export async function runScenarios(
-	face: Face,
-	url: string,
-	options: RunOptions,
-): Promise<ProgramResult & { verdicts: Verdict[] }> {
-	const { only, onVerdict, deadlineMillis } = options;
+export async function runScenarios(face: Face, options: RunOptions): Promise<RunResult> {
+	if (face.library !== "core") return runOver(face, ownName(postgresUrl(options.transport)), options);
+	const server = await startLineServer();
+	const urls: Record<Transport, string> = { TCP: server.url, "a unix socket": server.unixSocketUrl, TLS: server.tlsUrl };
+	try {
+		return await runOver(face, urls[options.transport], options);
+	} finally {
+		await server.stop();
+	}
+}
+
+async function runOver(face: Face, url: string, { deadlineMillis, only, onVerdict }: RunOptions): Promise<RunResult> {
 	const verdicts: Verdict[] = [];
 	const result = await runProgram(program, {
 		deadlineMillis,
@@ -40,4 +54,10 @@ export async function runScenarios(
 		},
 	});
 	return { ...result, verdicts };
+}
+
+/** By this name the server tells the sessions of one program from those of the others. */
+function ownName(url: string | undefined): string {
+	if (url === undefined) throw new Error("the server does not offer this transport");
+	return `${url}${url.includes("?") ? "&" : "?"}application_name=${randomUUID()}`;
 }
