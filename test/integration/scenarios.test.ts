@@ -8,6 +8,7 @@ import { faces } from "../faces/index.ts";
 import { scenariosFor } from "../scenarios/index.ts";
 import { runScenarios, type Verdict } from "../scenarios/run.ts";
 import { postgresUrl, type Transport, transports } from "../support/server-urls.ts";
+import { needsForks, skipWithReason } from "../support/skip.ts";
 
 const PROGRAM_DEADLINE_MILLIS = 120_000;
 const twoAtATime = pLimit(2);
@@ -38,6 +39,7 @@ const subjects = faces
 describe("a fork", function () {
 	this.timeout(PROGRAM_DEADLINE_MILLIS);
 
+	before(needsForks);
 	before("start the programs", () => {
 		for (const { face, transport, verdicts } of subjects) {
 			if (!isOffered(face, transport)) continue;
@@ -54,8 +56,7 @@ describe("a fork", function () {
 		describe(`through ${face.name}, over ${transport}`, () => {
 			before(function () {
 				if (isOffered(face, transport)) return;
-				console.log(`skipped: the given PostgreSQL cannot be reached over ${transport} from here`);
-				this.skip();
+				skipWithReason(this, `the given PostgreSQL cannot be reached over ${transport} from here`);
 			});
 
 			for (const { name, contract, hooks = [true, false] } of scenariosFor(face)) {

@@ -8,6 +8,7 @@ import type { Face } from "../faces/face.ts";
 import { faces } from "../faces/index.ts";
 import { scenariosFor } from "../scenarios/index.ts";
 import { runScenarios } from "../scenarios/run.ts";
+import { needsForks } from "../support/skip.ts";
 
 const DEADLINE_MILLIS = 15_000;
 /** They mostly wait for answers that do not come. */
@@ -39,6 +40,7 @@ describe("without forksafe, a fork", function () {
 	this.timeout(120_000);
 	const counts = { failed: 0, passed: 0, harmless: 0 };
 
+	before(needsForks);
 	before("start the programs", () => {
 		for (const { start } of attempts.flatMap((each) => each.attempts)) start();
 	});

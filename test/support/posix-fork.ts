@@ -34,10 +34,17 @@ export function posixFork({ loopFork = true }: { loopFork?: boolean } = {}): num
 	return 0;
 }
 
-/** The reason why {@link posixFork} cannot work in this process, or undefined where it can. */
-export function reasonNotForkable(): string | undefined {
+/** The reason why no process of this platform can be forked, or undefined where it can. */
+export function reasonWithoutForks(): string | undefined {
 	if (process.platform !== "linux") return `real forks need Linux, and this is ${process.platform}`;
 	if (!(process.arch in syscallNumbers)) return `real forks need x64 or arm64, and this is ${process.arch}`;
+	return undefined;
+}
+
+/** The reason why {@link posixFork} cannot work in this process, or undefined where it can. */
+export function reasonNotForkable(): string | undefined {
+	const reason = reasonWithoutForks();
+	if (reason !== undefined) return reason;
 	if (!process.execArgv.some((flag) => /^--single[-_]threaded$/.test(flag))) {
 		return "real forks need node --single-threaded";
 	}
