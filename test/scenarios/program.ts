@@ -2,6 +2,7 @@
  * Runs scenarios over one face, in a process that may be forked:
  * `program.ts FACE URL [SCENARIO HOOK]`. Reports each as `{ scenario, hook, error? }`.
  */
+import { inspect } from "node:util";
 import { faces } from "../faces/index.ts";
 import { report } from "../support/report.ts";
 import { untilTrue } from "../support/until-true.ts";
@@ -33,5 +34,5 @@ async function run(scenario: Scenario, context: Context): Promise<{ millis: numb
 	const millis = performance.now() - start;
 	const [error] = errors;
 	if (error === undefined) return { millis };
-	return { millis, error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+	return { millis, error: error instanceof Error ? (error.stack ?? error.message) : inspect(error) };
 }
