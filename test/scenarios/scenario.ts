@@ -56,7 +56,8 @@ export class Context {
 			if (this.hook && this.face.isProtected) afterFork();
 			return body();
 		};
-		return forkChild(name, hooked, options);
+		// An unprotected child hangs often.
+		return forkChild(name, hooked, { deadlineMillis: this.face.isProtected ? 10_000 : 5_000, ...options });
 	}
 
 	/** Ends what is still open. A pool that cannot be ended any more does not stop the next scenario. */

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";
-import koffi from "koffi";
 
 /**
  * Copies this process with fork(2), and returns 0 in the child and the child's pid in the parent.
@@ -180,6 +180,7 @@ function endWithoutTeardown(): void {
 }
 
 interface Libc {
+	errno(): number;
 	fork(): number;
 	getpid(): number;
 	getppid(): number;
@@ -195,16 +196,18 @@ interface Libc {
 
 let bound: Libc | undefined;
 
-/** Bound on first use, so that any platform can import this file and ask {@link reasonNotForkable}. */
+/** Loaded and bound on first use: platforms without it can import this file too, and ask {@link reasonWithoutForks}. */
 function libc(): Libc {
 	bound ??= bindLibc();
 	return bound;
 }
 
 function bindLibc(): Libc {
+	const koffi = createRequire(import.meta.url)("koffi") as typeof import("koffi");
 	const self = koffi.load(null);
 	const program = koffi.struct({ len: "ushort", filter: "void*" });
 	return {
+		errno: () => koffi.errno(),
 		fork: self.func("int fork()"),
 		getpid: self.func("int getpid()"),
 		getppid: self.func("int getppid()"),
@@ -220,6 +223,6 @@ function bindLibc(): Libc {
 }
 
 function systemError(what: string): Error {
-	const code = getSystemErrorName(-koffi.errno());
+	const code = getSystemErrorName(-libc().errno());
 	return Object.assign(new Error(`${what}: ${code}`), { code });
 }

@@ -128,7 +128,8 @@ export class ConnectError extends ForkSafeError {
 		if (!(cause instanceof Error)) return cause;
 		const error = new Error(cause.message, { cause });
 		Object.setPrototypeOf(error, Object.getPrototypeOf(cause) as object);
-		return Object.assign(error, cause);
+		const { stack: _, cause: __, ...own } = Object.getOwnPropertyDescriptors(cause);
+		return Object.defineProperties(error, own);
 	}
 }
 

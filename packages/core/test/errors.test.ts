@@ -110,6 +110,13 @@ describe("errors", () => {
 			expect(again instanceof errors.ForkSafeError).to.equal(false);
 		});
 
+		it("keeps what is not enumerable, such as the errors of all addresses that were tried", () => {
+			const cause = new AggregateError([new Error("::1"), new Error("127.0.0.1")]);
+			const again = new errors.ConnectError(cause).asDriverError() as AggregateError;
+			expect(again.errors).to.equal(cause.errors);
+			expect(Object.keys(again)).to.deep.equal([]);
+		});
+
 		it("gives what is no error as it is", () => {
 			expect(new errors.ConnectError("refused").asDriverError()).to.equal("refused");
 		});

@@ -26,7 +26,9 @@ export class PgDriver<C extends Client = Client> implements Driver<C> {
 		// end the process.
 		client.on("error", (error) => isConnected && !client.isInherited() && this.#settings.onBroken(client, error));
 		client.once("end", () => isConnected && !client.isInherited() && this.#settings.onBroken(client, undefined));
+		const givenUp = Promise.withResolvers<undefined>();
 		const giveUp = (): void => {
+			givenUp.resolve(undefined);
 			if (signal.reason instanceof InheritedConnectionError) client.discard(signal.reason.change);
 			else client.connection.stream.destroy(signal.reason as Error);
 		};
@@ -34,7 +36,9 @@ export class PgDriver<C extends Client = Client> implements Driver<C> {
 		signal.addEventListener("abort", giveUp, { once: true });
 		try {
 			await client.connect();
-			await this.#settings.setUp?.(client);
+			// A set-up may hang for ever; what it hangs on has no socket any more.
+			await Promise.race([this.#settings.setUp?.(client), givenUp.promise]);
+			if (signal.aborted) throw signal.reason;
 			isConnected = true;
 			return client;
 		} catch (error) {

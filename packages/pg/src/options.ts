@@ -13,7 +13,7 @@ import { Client } from "./client.ts";
  * What pg's Pool takes, with its meaning and its defaults, and what forksafe adds. Two defaults are safer: without
  * `connectionTimeoutMillis`, pg waits for ever for a connection; here 30 s for a free one, 10 s for a new one.
  */
-export interface PoolConfig extends pg.PoolConfig {
+export interface PoolConfig extends Omit<pg.PoolConfig, "onConnect"> {
 	/** What the pool is called in log lines. @default "pool" */
 	name?: string | undefined;
 	/** More than this many may not wait. 0: no limit. @default 0 */
@@ -57,6 +57,7 @@ const POOL_OPTIONS = [
 	"Client",
 	"Promise",
 ];
+const LONGEST_TIMER_SECONDS = 2_147_483;
 /** `lib/client.js` and `lib/connection-parameters.js` of pg 8.23.1. */
 const CLIENT_OPTIONS = [
 	"user",
@@ -95,7 +96,7 @@ const CLIENT_OPTIONS = [
  */
 export function splitConfig(config: PoolConfig): SplitConfig {
 	// A client class of the application's own may well have options of its own.
-	if (config.Client === undefined) rejectUnknownOptions(config, [...POOL_OPTIONS, ...CLIENT_OPTIONS]);
+	if (config?.Client === undefined) rejectUnknownOptions(config, [...POOL_OPTIONS, ...CLIENT_OPTIONS]);
 	const client = Object.fromEntries(Object.entries(config).filter(([name]) => !POOL_OPTIONS.includes(name)));
 	// pg-pool hides the password from loggers by making it not enumerable, so it is not among the entries.
 	if (config.password !== undefined) client["password"] = config.password;
@@ -103,9 +104,10 @@ export function splitConfig(config: PoolConfig): SplitConfig {
 }
 
 function coreOptions(config: PoolConfig): CorePoolOptions {
-	const { connectionTimeoutMillis, maxLifetimeSeconds, idleTimeoutMillis, maxUses, log } = config;
-	if (maxLifetimeSeconds !== undefined && !(maxLifetimeSeconds >= 0)) {
-		throw new OptionError("maxLifetimeSeconds", maxLifetimeSeconds, "must be a number of seconds, 0 or more (0: off)");
+	const { connectionTimeoutMillis, maxLifetimeSeconds, idleTimeoutMillis, maxUses } = config;
+	for (const [name, [isRight, remedy]] of Object.entries(checks)) {
+		const value: unknown = config[name as keyof PoolConfig];
+		if (value !== undefined && !isRight(value)) throw new OptionError(name, value, remedy);
 	}
 	const options = Object.fromEntries(
 		Object.entries(config).filter(([name, value]) => CORE_OPTIONS.includes(name) && value !== undefined),
@@ -118,9 +120,20 @@ function coreOptions(config: PoolConfig): CorePoolOptions {
 		checkDuration("connectionTimeoutMillis", connectionTimeoutMillis);
 		options.acquireTimeoutMillis = options.connectTimeoutMillis = connectionTimeoutMillis;
 	}
-	if (log !== undefined) options.log = (message) => log(message);
 	return options;
 }
+
+/** Of options that the engine does not know, or knows by another name than the one that an error has to give. */
+const checks = {
+	poolSize: [(value) => Number.isSafeInteger(value) && (value as number) >= 1, "must be a whole number, 1 or more"],
+	maxLifetimeSeconds: [
+		(value) => typeof value === "number" && value >= 0 && value <= LONGEST_TIMER_SECONDS,
+		`must be a number of seconds from 0 to ${LONGEST_TIMER_SECONDS} (0: off)`,
+	],
+	allowExitOnIdle: [(value) => typeof value === "boolean", "must be true or false"],
+	verify: [(value) => typeof value === "function", "must be a function"],
+	onConnect: [(value) => typeof value === "function", "must be a function"],
+} satisfies { [Name in keyof PoolConfig]: [isRight: (value: unknown) => boolean, remedy: string] };
 
 function clientClass(given: unknown): typeof Client {
 	if (given === undefined || given === pg.Client) return Client;

@@ -71,11 +71,10 @@ export class Pool extends pg.Pool {
 	override connect(callback: ConnectCallback): void;
 	override connect(callback?: ConnectCallback): Promise<PoolClient> | void {
 		if (callback === undefined) return this.lease();
-		const answer = AsyncResource.bind(callback);
 		// Out of the promise: what the callback throws is an uncaught exception, as it is with pg's pool.
 		this.lease().then(
-			(client) => process.nextTick(answer, undefined, client, client.release),
-			(error: Error) => process.nextTick(answer, error, undefined, () => {}),
+			(client) => process.nextTick(callback, undefined, client, client.release),
+			(error: Error) => process.nextTick(callback, error, undefined, () => {}),
 		);
 	}
 
@@ -145,13 +144,23 @@ export class Pool extends pg.Pool {
 	}
 }
 
-// Properties in the types of pg, and so not to be overridden by accessors in a class body.
+// In the types of pg these are properties, or have too many overloads to be written once more in a class body.
 Object.defineProperties(Pool.prototype, {
 	totalCount: counter(({ total, destroying }) => total - destroying),
 	idleCount: counter(({ idle }) => idle),
 	waitingCount: counter(({ pending, connecting }) => Math.max(0, pending - connecting)),
 	expiredCount: counter(() => 0),
+	query: { value: queryInContext, writable: true, configurable: true },
 });
+
+/** pg calls back in the async context of whoever opened the connection; here it is that of whoever asks. */
+function queryInContext(this: Pool, ...args: unknown[]): unknown {
+	const query = pg.Pool.prototype.query as (...args: unknown[]) => unknown;
+	return query.apply(
+		this,
+		args.map((arg) => (typeof arg === "function" ? AsyncResource.bind(arg as () => void) : arg)),
+	);
+}
 
 function counter(count: (stats: PoolStats) => number): PropertyDescriptor {
 	return {

@@ -1,0 +1,103 @@
+import { expect } from "chai";
+import { untilTrue } from "../../../test/support/until-true.ts";
+import { untilSessions } from "./support/database.ts";
+import { thrown } from "./support/outcome.ts";
+import { openPool, uniqueName } from "./support/set-up.ts";
+
+const TWICE = "Release called on client which has already been released to the pool.";
+
+describe("release", () => {
+	it("throws in pg-pool's words when it is called twice, and changes nothing", async () => {
+		const pool = openPool();
+		const released: unknown[] = [];
+		pool.on("release", (error) => released.push(error));
+		const client = await pool.connect();
+		client.release();
+		for (const how of [undefined, true, new Error("late")]) {
+			expect(thrown(() => client.release(how)).message).to.equal(TWICE);
+		}
+		expect(pool).to.include({ totalCount: 1, idleCount: 1 });
+		expect(released).to.deep.equal([undefined]);
+	});
+
+	it("throws when the first one closed the client", async () => {
+		const pool = openPool();
+		const client = await pool.connect();
+		client.release(true);
+		expect(thrown(() => client.release()).message).to.equal(TWICE);
+		expect(pool.totalCount).to.equal(0);
+	});
+
+	it("throws when done was called before, which is the same", async () => {
+		const pool = openPool();
+		const [client, done] = await new Promise<[unknown, () => void]>((resolve) =>
+			pool.connect((_error, connected, release) => resolve([connected, release])),
+		);
+		expect((client as { release: unknown }).release).to.equal(done);
+		done();
+		expect(thrown(done).message).to.equal(TWICE);
+	});
+
+	it("of an earlier use never takes the client from whoever has it now", async () => {
+		const pool = openPool();
+		const client = await pool.connect();
+		const { release } = client;
+		release();
+		const again = await pool.connect();
+		expect(again).to.equal(client);
+		expect(thrown(() => release(true)).message).to.equal(TWICE);
+		expect(pool).to.include({ totalCount: 1, idleCount: 0 });
+		await again.query("select 1");
+		again.release();
+		expect(pool.idleCount).to.equal(1);
+	});
+
+	it("after the end of the pool closes the client", async () => {
+		const applicationName = uniqueName();
+		const pool = openPool({ application_name: applicationName });
+		const client = await pool.connect();
+		const ended = pool.end();
+		await client.query("select 1");
+		client.release();
+		await ended;
+		expect(pool).to.include({ totalCount: 0, ended: true });
+		await untilSessions(applicationName, 0);
+	});
+
+	it("of a client that the application has ended itself takes it out", async () => {
+		const pool = openPool({ max: 1 });
+		const client = await pool.connect();
+		await client.end();
+		client.release();
+		expect(pool.totalCount).to.equal(0);
+		await pool.query("select 1");
+	});
+
+	it("of a client that is just being ended takes it out", async () => {
+		const pool = openPool({ max: 1 });
+		const client = await pool.connect();
+		const ended = client.end();
+		client.release();
+		expect(pool).to.include({ totalCount: 0, idleCount: 0 });
+		await ended;
+		await pool.query("select 1");
+	});
+
+	it("does not keep a client that the application ends afterwards", async () => {
+		const pool = openPool({ max: 1 });
+		const client = await pool.connect();
+		client.release();
+		await client.end();
+		await untilTrue(() => pool.totalCount === 0, { what: "the client was taken out" });
+		await pool.query("select 1");
+	});
+
+	it("of a client of another pool is that pool's business", async () => {
+		const [pool, other] = [openPool(), openPool()];
+		const stranger = await other.connect();
+		expect(thrown(() => pool["core"].release(stranger))).to.include({ code: "ERR_FORKSAFE_RELEASE" });
+		stranger.release();
+		expect(pool.totalCount).to.equal(0);
+		expect(other).to.include({ totalCount: 1, idleCount: 1 });
+	});
+});
