@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { OptionError } from "@forksafe/core";
+import { checkDuration, OptionError } from "@forksafe/core";
 import { Client as PgClient, type ClientConfig as PgClientConfig } from "@forksafe/pg";
 import knex, { type Knex } from "knex";
 import pg from "pg";
@@ -11,8 +11,9 @@ import {
 	type KnexConnection,
 	PG_DIALECTS,
 	pgDialect,
+	usesPgNative,
 } from "./knex-internals.ts";
-import { TarnPool, type TarnPoolOptions } from "./tarn-pool.ts";
+import { checkFunction, TarnPool, type TarnPoolOptions } from "./tarn-pool.ts";
 
 declare module "knex" {
 	namespace Knex {
@@ -48,7 +49,7 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 		}
 
 		override initializePool(config: Knex.Config = this.config): void {
-			if (this.pool !== undefined || "connectionPool" in config) {
+			if (this.pool !== undefined || config.connectionPool) {
 				super.initializePool(config);
 				return;
 			}
@@ -57,19 +58,23 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 		}
 
 		override getPoolSettings(pool?: Knex.PoolConfig): Record<string, unknown> {
+			checkKnexOptions(pool);
 			const settings = super.getPoolSettings(pool);
 			const create = settings["create"] as () => Promise<KnexConnection>;
 			return { ...settings, create: () => opening.run({}, () => closingOnError(create)) };
 		}
 
 		override async _acquireOnlyConnection(): Promise<KnexConnection> {
-			const { createTimeoutMillis = 30_000, processWatch } = this.config.pool ?? {};
+			const { createTimeoutMillis = 30_000 } = this.config.pool ?? {};
+			// Knex passes on what a `connection` function gives, a url too.
+			const given: string | PgClientConfig = this.connectionSettings;
+			const settings: PgClientConfig = typeof given === "string" ? { connectionString: given } : given;
 			const connection: KnexConnection = new this.driver.Client({
 				connectionTimeoutMillis: createTimeoutMillis,
-				...this.connectionSettings,
+				...settings,
 				// Knex hides it from loggers, and so from the line above.
-				password: (this.connectionSettings as PgClientConfig).password,
-				processWatch,
+				password: settings.password,
+				processWatch: (this.pool as TarnPool<KnexConnection> | undefined)?.processWatch,
 			});
 			const current = opening.getStore();
 			if (current !== undefined) current.connection = connection;
@@ -120,6 +125,14 @@ async function closingOnError(create: () => Promise<KnexConnection>): Promise<Kn
 	}
 }
 
+/** What Knex keeps to itself of the pool's options, and uses unchecked. */
+function checkKnexOptions(pool: Knex.PoolConfig = {}): void {
+	for (const name of ["afterCreate", "validate"] as const) checkFunction(name, pool[name]);
+	for (const name of ["maxConnectionLifetimeMillis", "maxConnectionLifetimeJitterMillis"] as const) {
+		if (pool[name] !== undefined) checkDuration(name, pool[name]);
+	}
+}
+
 function baseClass(dialect: string | KnexClientClass): KnexClientClass {
 	const Base = typeof dialect === "string" ? pgDialect(dialect) : dialect;
 	const Postgres = pgDialect("pg") as KnexClientClass;
@@ -128,9 +141,10 @@ function baseClass(dialect: string | KnexClientClass): KnexClientClass {
 			"dialect",
 			dialect,
 			`must be one of ${PG_DIALECTS.join(", ")}, or a class that extends one of their clients: other drivers cannot be guarded`,
+			!String(dialect).includes("://"), // a url, with a password in it
 		);
 	}
-	if (Base.prototype.driverName === "pgnative") {
+	if (usesPgNative(Base)) {
 		throw new OptionError("dialect", dialect, "uses pg-native, whose sockets cannot be guarded: use pg");
 	}
 	assertKnexInternals(Base);

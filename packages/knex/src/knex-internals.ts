@@ -53,6 +53,12 @@ export function pgDialect(name: string): KnexClientClass | undefined {
 	return file === undefined ? undefined : (require(`knex/lib/dialects/${file}/index.js`) as KnexClientClass);
 }
 
+/** Its client is a subclass of pg's, and does not say so before it is constructed. */
+export function usesPgNative(Client: KnexClientClass): boolean {
+	const PgNative = require("knex/lib/dialects/pgnative/index.js") as KnexClientClass;
+	return Client === PgNative || Client.prototype instanceof PgNative;
+}
+
 /** @throws Error naming the member that this Knex does not have any more */
 export function assertKnexInternals(Client: KnexClientClass): void {
 	const prototype = Client.prototype as unknown as Record<string, unknown>;

@@ -74,6 +74,8 @@ const TARN_DEFAULTS: EngineOptions = { connectTimeoutMillis: 30_000, idleTimeout
 
 /** @throws OptionError (ERR_FORKSAFE_OPTION) from the constructor */
 export class TarnPool<R extends object> extends Tarn<R> {
+	/** @internal How a resource is to notice a change: `once` is over after the first. */
+	processWatch: ProcessWatch;
 	private readonly engine: Engine<R>;
 
 	constructor(options: TarnPoolOptions<R>) {
@@ -86,6 +88,10 @@ export class TarnPool<R extends object> extends Tarn<R> {
 		super({ create: create as () => Promise<R>, destroy, min, max });
 		self.pool = this;
 		this.engine = engine;
+		this.processWatch = engine.options.processWatch;
+		engine.on("processChange", () => {
+			if (this.processWatch === "once") this.processWatch = "off";
+		});
 		if (options.log !== undefined) this.log = options.log;
 	}
 
@@ -230,13 +236,21 @@ class TarnDriver<R extends object> implements Driver<R> {
 
 function checkTarnOptions<R extends object>(options: TarnPoolOptions<R>): void {
 	rejectUnknownOptions(options, [...Object.keys(NAMES_IN_ENGINE), ...OTHER_NAMES]);
-	// The engine checks the rest, but knows these two by other names.
-	for (const name of ["createTimeoutMillis", "reapIntervalMillis"] as const) {
+	// The engine checks the rest, but knows these by other names or not at all.
+	for (const name of ["createTimeoutMillis", "reapIntervalMillis", "createRetryIntervalMillis"] as const) {
 		if (options[name] !== undefined) checkDuration(name, options[name]);
 	}
+	const { reapIntervalMillis = 1 } = options;
+	if (reapIntervalMillis < 1) throw new OptionError("reapIntervalMillis", reapIntervalMillis, "must be 1 or more");
 	for (const name of ["create", "destroy"] as const) {
 		if (typeof options[name] !== "function") throw new OptionError(name, options[name], "must be a function");
 	}
+	for (const name of ["validate", "discard", "log"] as const) checkFunction(name, options[name]);
+}
+
+/** @throws OptionError (ERR_FORKSAFE_OPTION) unless `value` is a function, or was not given */
+export function checkFunction(name: string, value: unknown): void {
+	if (value !== undefined && typeof value !== "function") throw new OptionError(name, value, "must be a function");
 }
 
 function engineOptions<R extends object>(options: TarnPoolOptions<R>): EngineOptions {

@@ -38,10 +38,12 @@ function guarded(pool: unknown): Pool {
 		"pool",
 		pool,
 		"must be a Pool of @forksafe/pg, its options, or a function that returns one: the connections of another pool are not guarded",
+		false, // a url, perhaps, with a password in it
 	);
 }
 
-function isPlainObject(value: object): value is PoolConfig {
+function isPlainObject(value: unknown): value is PoolConfig {
+	if (typeof value !== "object" || value === null) return false;
 	const prototype: unknown = Object.getPrototypeOf(value);
 	return prototype === Object.prototype || prototype === null;
 }

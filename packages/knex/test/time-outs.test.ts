@@ -1,0 +1,45 @@
+import { AcquireTimeoutError } from "@forksafe/core";
+import { expect } from "chai";
+import knex from "knex";
+import { TimeoutError } from "tarn";
+import { rejection } from "../../core/test/support/outcome.ts";
+import { backendOf, destroyAll, hold, open, poolOf } from "./support/database.ts";
+
+describe("an acquire that is not served in time", () => {
+	afterEach(destroyAll);
+
+	it("rejects with KnexTimeoutError, whose causes are tarn's and ours, with the numbers", async () => {
+		const { db } = open({ pool: { min: 0, max: 2, acquireTimeoutMillis: 30 } });
+		const held = [await hold(db), await hold(db)];
+		const error = (await rejection(backendOf(db))) as Error;
+		expect(error).to.be.instanceOf(knex.KnexTimeoutError);
+		expect(error.message).to.include("Knex: Timeout acquiring a connection. The pool is probably full.");
+		const ofTarn = error.cause as Error;
+		expect(ofTarn).to.be.instanceOf(TimeoutError);
+		expect(ofTarn.message).to.include("no connection within 30 ms (max 2: 2 used, 1 pending)");
+		const ours = ofTarn.cause as AcquireTimeoutError;
+		expect(ours).to.be.instanceOf(AcquireTimeoutError).and.to.include({ code: "ERR_FORKSAFE_ACQUIRE_TIMEOUT", phase: "wait" });
+		expect(ours.counts).to.include({ max: 2, used: 2, idle: 0, pending: 1 });
+		expect(ours.waitedMillis).to.be.at.least(29);
+		for (const connection of held) await db.client.releaseConnection(connection);
+	});
+
+	it("leaves nothing behind, and the next one is served", async () => {
+		const { db } = open({ pool: { min: 0, max: 1, acquireTimeoutMillis: 30 } });
+		const held = await hold(db);
+		for (const attempt of [() => backendOf(db), () => db.transaction()]) {
+			expect(await rejection(attempt())).to.be.instanceOf(knex.KnexTimeoutError);
+		}
+		expect(poolOf(db).numPendingAcquires()).to.equal(0);
+		await db.client.releaseConnection(held);
+		expect(await backendOf(db)).to.be.a("number");
+	});
+
+	it("has the lesser of acquireConnectionTimeout and acquireTimeoutMillis", async () => {
+		const { db } = open({ acquireConnectionTimeout: 30, pool: { min: 0, max: 1, acquireTimeoutMillis: 60_000 } });
+		const held = await hold(db);
+		const error = (await rejection(db.raw("select 1"))) as Error;
+		expect((error.cause as Error).message).to.include("within 30 ms");
+		await db.client.releaseConnection(held);
+	});
+});

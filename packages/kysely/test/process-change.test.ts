@@ -1,0 +1,101 @@
+import { InheritedConnectionError, ProcessChangedError, reportProcessChange } from "@forksafe/core";
+import { Pool } from "@forksafe/pg";
+import { expect } from "chai";
+import { sql } from "kysely";
+import Cursor from "pg-cursor";
+import { untilTrue } from "../../../test/support/until-true.ts";
+import { follow, rejection, settle } from "../../core/test/support/outcome.ts";
+import { backendOf, destroyAll, open, poolOptions, sessions } from "./support/database.ts";
+
+describe("after a process change", () => {
+	afterEach(destroyAll);
+
+	it("a query runs on a connection of the new process", async () => {
+		const db = open({ pool: poolOptions() });
+		const before = await backendOf(db);
+		reportProcessChange();
+		const after = await backendOf(db);
+		expect(after).not.to.equal(before);
+		expect(await backendOf(db)).to.equal(after);
+	});
+
+	it("a function that made the pool is not asked again", async () => {
+		let asked = 0;
+		const db = open({
+			pool: () => {
+				asked++;
+				return new Pool(poolOptions());
+			},
+		});
+		const before = await backendOf(db);
+		reportProcessChange();
+		expect(await backendOf(db)).not.to.equal(before);
+		expect(asked).to.equal(1);
+	});
+
+	it("a statement of an open transaction rejects with InheritedConnectionError", async () => {
+		const pool = new Pool(poolOptions());
+		const db = open({ pool });
+		const transaction = db.transaction().execute(async (trx) => {
+			await backendOf(trx);
+			reportProcessChange();
+			await backendOf(trx);
+		});
+		expect(await rejection(transaction))
+			.to.be.instanceOf(InheritedConnectionError)
+			.and.to.include({ code: "ERR_FORKSAFE_INHERITED" });
+		expect(pool.totalCount).to.equal(0);
+		expect(await backendOf(db)).to.be.a("number");
+	});
+
+	it("a controlled transaction rejects its statements, its savepoints and its end", async () => {
+		const db = open({ pool: poolOptions() });
+		const trx = await db.startTransaction().execute();
+		reportProcessChange();
+		expect(await rejection(backendOf(trx))).to.be.instanceOf(InheritedConnectionError);
+		expect(await rejection(trx.savepoint("here").execute())).to.be.instanceOf(InheritedConnectionError);
+		expect(await rejection(trx.commit().execute())).to.be.instanceOf(InheritedConnectionError);
+		expect(await backendOf(db)).to.be.a("number");
+	});
+
+	it("a query that was running rejects with InheritedConnectionError", async () => {
+		const options = poolOptions();
+		const db = open({ pool: options });
+		const running = follow(sql`select pg_sleep(60)`.execute(db));
+		await untilTrue(async () => (await sessions(options.application_name, "active")) === 1, { what: "the server is at it" });
+		reportProcessChange();
+		await settle();
+		expect(running.reason).to.be.instanceOf(InheritedConnectionError);
+	});
+
+	it("a stream that was being read rejects with InheritedConnectionError", async () => {
+		const db = open({ pool: poolOptions(), cursor: Cursor });
+		let seen = 0;
+		const reading = async (): Promise<void> => {
+			const rows = db.selectFrom(sql<{ n: number }>`generate_series(1, 1000)`.as<"n">("n")).selectAll();
+			for await (const _ of rows.stream(10)) if (++seen === 15) reportProcessChange();
+		};
+		expect(await rejection(reading())).to.be.instanceOf(InheritedConnectionError);
+		expect(seen).to.equal(20);
+		expect(await backendOf(db)).to.be.a("number");
+	});
+
+	it("a query that waited for a connection rejects with ProcessChangedError", async () => {
+		const pool = new Pool(poolOptions({ max: 1 }));
+		const db = open({ pool });
+		const trx = await db.startTransaction().execute();
+		const waiting = follow(backendOf(db));
+		await untilTrue(() => pool.waitingCount === 1, { what: "it waits" });
+		reportProcessChange();
+		await settle();
+		expect(waiting.reason).to.be.instanceOf(ProcessChangedError).and.to.include({ code: "ERR_FORKSAFE_PROCESS_CHANGED" });
+		expect(trx.isTransaction).to.equal(true);
+	});
+
+	it("destroy() ends at once, whatever was held before", async () => {
+		const db = open({ pool: poolOptions() });
+		await db.startTransaction().execute();
+		reportProcessChange();
+		await db.destroy();
+	});
+});
