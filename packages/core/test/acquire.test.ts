@@ -1,8 +1,8 @@
 import { expect } from "chai";
+import { follow, rejection, settle } from "../../../test/support/promises.ts";
 import { ConnectError, OptionError, PoolClosedError, QueueFullError } from "../src/index.ts";
 import { at } from "./support/at.ts";
 import type { Connection, GatedDriverOptions } from "./support/gated-driver.ts";
-import { follow, rejection, settle } from "./support/outcome.ts";
 import { acquireMany, type SetUp, setUp, setUpIdle } from "./support/set-up.ts";
 
 describe("acquire", () => {

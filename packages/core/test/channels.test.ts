@@ -1,9 +1,9 @@
 import { subscribe, type TracingChannelSubscribers, tracingChannel, unsubscribe } from "node:diagnostics_channel";
 import { expect } from "chai";
+import { follow, rejection, settle } from "../../../test/support/promises.ts";
 import { type Pool, reportProcessChange } from "../src/index.ts";
 import { at } from "./support/at.ts";
 import type { Connection } from "./support/gated-driver.ts";
-import { follow, rejection, settle } from "./support/outcome.ts";
 import { setUp, setUpIdle } from "./support/set-up.ts";
 
 type Payload = Record<string, unknown>;

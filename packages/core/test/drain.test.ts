@@ -1,7 +1,7 @@
 import { expect } from "chai";
+import { follow, rejection, settle } from "../../../test/support/promises.ts";
 import { OptionError, PoolClosedError } from "../src/index.ts";
 import { at } from "./support/at.ts";
-import { follow, rejection, settle } from "./support/outcome.ts";
 import { acquireMany, setUp, setUpIdle } from "./support/set-up.ts";
 
 describe("drain", () => {

@@ -1,6 +1,6 @@
 import { expect } from "chai";
+import { thrown } from "../../../test/support/promises.ts";
 import { Entry, type EntryState } from "../src/entry.ts";
-import { thrown } from "./support/outcome.ts";
 
 const states: readonly EntryState[] = ["connecting", "idle", "validating", "used", "destroying", "gone", "discarded"];
 

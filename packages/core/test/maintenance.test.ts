@@ -1,8 +1,8 @@
 import { expect } from "chai";
+import { FakeProcess } from "../../../test/support/fake-process.ts";
+import { follow, settle } from "../../../test/support/promises.ts";
 import { currentGeneration } from "../src/index.ts";
 import { at } from "./support/at.ts";
-import { FakeProcess } from "./support/fake-process.ts";
-import { follow, settle } from "./support/outcome.ts";
 import { acquireMany, setUp, setUpIdle } from "./support/set-up.ts";
 
 describe("maintenance", () => {

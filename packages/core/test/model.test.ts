@@ -5,11 +5,11 @@
 import process from "node:process";
 import { expect } from "chai";
 import fc from "fast-check";
+import { FakeProcess } from "../../../test/support/fake-process.ts";
+import { settle } from "../../../test/support/promises.ts";
 import { Pool, type PoolOptions, ProcessChangedError, ReleaseError, reportProcessChange } from "../src/index.ts";
 import { FakeClock } from "./support/fake-clock.ts";
-import { FakeProcess } from "./support/fake-process.ts";
 import { type ConnectGate, type Connection, type Gate, GatedDriver } from "./support/gated-driver.ts";
-import { settle } from "./support/outcome.ts";
 
 const RUNS = Number(process.env["FORKSAFE_MODEL_RUNS"] ?? 5_000);
 

@@ -1,8 +1,8 @@
 import { inspect } from "node:util";
 import { expect } from "chai";
+import { thrown } from "../../../test/support/promises.ts";
 import { defaultPoolOptions, OptionError, Pool, type PoolOptions } from "../src/index.ts";
 import { GatedDriver } from "./support/gated-driver.ts";
-import { thrown } from "./support/outcome.ts";
 
 const notWholeNumbers = [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, "1", null, true, 2 ** 53];
 const notDurations = [-1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31, "1", null, true];

@@ -1,6 +1,8 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import process from "node:process";
 import { expect } from "chai";
+import { FakeProcess } from "../../../test/support/fake-process.ts";
+import { follow, rejection, settle } from "../../../test/support/promises.ts";
 import {
 	afterFork,
 	currentGeneration,
@@ -13,9 +15,7 @@ import {
 } from "../src/index.ts";
 import { at } from "./support/at.ts";
 import { survivors } from "./support/collection.ts";
-import { FakeProcess } from "./support/fake-process.ts";
 import type { Connection } from "./support/gated-driver.ts";
-import { follow, rejection, settle } from "./support/outcome.ts";
 import { acquireMany, type SetUp, setUp, setUpIdle } from "./support/set-up.ts";
 import { warningsOf } from "./support/warnings.ts";
 

@@ -1,5 +1,6 @@
 import process from "node:process";
 import { expect } from "chai";
+import { FakeProcess } from "../../../test/support/fake-process.ts";
 import {
 	afterFork,
 	type ConnectionHolder,
@@ -15,7 +16,6 @@ import type * as processIdentity from "../src/process-identity.ts";
 import { truePidOn } from "../src/true-pid.ts";
 import { at } from "./support/at.ts";
 import { survivors } from "./support/collection.ts";
-import { FakeProcess } from "./support/fake-process.ts";
 import { setUpIdle } from "./support/set-up.ts";
 import { warningsOf } from "./support/warnings.ts";
 

@@ -1,8 +1,8 @@
 import { expect } from "chai";
+import { follow, settle, thrown } from "../../../test/support/promises.ts";
 import { OptionError, ReleaseError } from "../src/index.ts";
 import { at } from "./support/at.ts";
 import { Connection } from "./support/gated-driver.ts";
-import { follow, settle, thrown } from "./support/outcome.ts";
 import { setUp, setUpIdle } from "./support/set-up.ts";
 
 describe("release", () => {

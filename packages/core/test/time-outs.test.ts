@@ -1,7 +1,7 @@
 import { expect } from "chai";
+import { follow, settle } from "../../../test/support/promises.ts";
 import { AcquireTimeoutError, ConnectError } from "../src/index.ts";
 import { at } from "./support/at.ts";
-import { follow, settle } from "./support/outcome.ts";
 import { acquireMany, setUp, setUpIdle } from "./support/set-up.ts";
 
 describe("time-outs", () => {

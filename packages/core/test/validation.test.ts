@@ -1,6 +1,6 @@
 import { expect } from "chai";
+import { follow, settle } from "../../../test/support/promises.ts";
 import { at } from "./support/at.ts";
-import { follow, settle } from "./support/outcome.ts";
 import { setUp, setUpIdle } from "./support/set-up.ts";
 
 describe("validation", () => {

@@ -1,8 +1,8 @@
 import { expect } from "chai";
 import fc from "fast-check";
+import { rejection, thrown } from "../../../test/support/promises.ts";
 import { Waiter, WaitQueue } from "../src/wait-queue.ts";
 import { at } from "./support/at.ts";
-import { rejection, thrown } from "./support/outcome.ts";
 
 describe("wait queue", () => {
 	it("gives out who has waited longest", () => {

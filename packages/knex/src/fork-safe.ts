@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { checkDuration, OptionError } from "@forksafe/core";
-import { Client as PgClient, type ClientConfig as PgClientConfig } from "@forksafe/pg";
+import { Client as PgClient, type ClientConfig as PgClientConfig, Pool as PgPool } from "@forksafe/pg";
 import knex, { type Knex } from "knex";
 import pg from "pg";
 import { TimeoutError } from "tarn";
@@ -9,6 +9,7 @@ import {
 	type KnexClientClass,
 	type KnexClientInternals,
 	type KnexConnection,
+	type KnexTransactionInternals,
 	PG_DIALECTS,
 	pgDialect,
 	usesPgNative,
@@ -49,6 +50,7 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 		}
 
 		override initializePool(config: Knex.Config = this.config): void {
+			if (config.connectionPool) checkConnectionPool(config.connectionPool, this);
 			if (this.pool !== undefined || config.connectionPool) {
 				super.initializePool(config);
 				return;
@@ -103,6 +105,19 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 				throw Object.assign(timeout, { cause: error });
 			}
 		}
+
+		override transaction(...args: Parameters<Knex.Client["transaction"]>): Knex.Transaction {
+			const result = super.transaction(...args);
+			const transaction: KnexTransactionInternals = result;
+			const { query } = transaction;
+			// Knex resolves `trx.commit()` also when the COMMIT has failed, and tells `trx.executionPromise` only.
+			transaction.query = async (connection, sql, status, value) => {
+				const answer = await query.call(transaction, connection, sql, status, value);
+				if (status === 1) connection.assertOwn?.(); // the application may have brought a connection of its own
+				return answer;
+			};
+			return result;
+		}
 	}
 	return ForkSafeClient as unknown as KnexClientClass;
 }
@@ -130,6 +145,17 @@ function checkKnexOptions(pool: Knex.PoolConfig = {}): void {
 	for (const name of ["afterCreate", "validate"] as const) checkFunction(name, pool[name]);
 	for (const name of ["maxConnectionLifetimeMillis", "maxConnectionLifetimeJitterMillis"] as const) {
 		if (pool[name] !== undefined) checkDuration(name, pool[name]);
+	}
+}
+
+/** The connections of another pool would not be guarded. */
+function checkConnectionPool(pool: unknown, client: object): void {
+	// Knex 3.1 ignores the option.
+	if (!("initializeExternalPool" in client)) {
+		throw new OptionError("connectionPool", pool, "is not known to this version of Knex: use pool, or Knex 3.3");
+	}
+	if (!(pool instanceof TarnPool || pool instanceof PgPool)) {
+		throw new OptionError("connectionPool", pool, "must be a TarnPool of @forksafe/knex or a Pool of @forksafe/pg");
 	}
 }
 

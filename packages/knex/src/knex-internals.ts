@@ -30,6 +30,11 @@ export interface KnexClientInternals extends Knex.Client {
 	releaseConnection(connection: KnexConnection): Promise<void>;
 }
 
+/** `lib/execution/transaction.js`: sends what begins and ends a transaction. A commit and the release of a savepoint have `status` 1. */
+export interface KnexTransactionInternals {
+	query(connection: KnexConnection, sql: string, status?: number, value?: unknown): Promise<unknown>;
+}
+
 /** A Knex client class. */
 export type KnexClientClass = typeof Knex.Client;
 
@@ -59,12 +64,20 @@ export function usesPgNative(Client: KnexClientClass): boolean {
 	return Client === PgNative || Client.prototype instanceof PgNative;
 }
 
+const RELIED_ON = [
+	"_driver",
+	"_acquireOnlyConnection",
+	"acquireRawConnection",
+	"getPoolSettings",
+	"initializePool",
+	"releaseConnection",
+	"transaction",
+];
+
 /** @throws Error naming the member that this Knex does not have any more */
 export function assertKnexInternals(Client: KnexClientClass): void {
 	const prototype = Client.prototype as unknown as Record<string, unknown>;
-	const missing = ["_driver", "_acquireOnlyConnection", "acquireRawConnection", "getPoolSettings", "initializePool"].filter(
-		(name) => typeof prototype[name] !== "function",
-	);
+	const missing = RELIED_ON.filter((name) => typeof prototype[name] !== "function");
 	if (missing.length > 0) {
 		throw new Error(`@forksafe/knex relies on ${missing.join(", ")} of Knex's client, which this version of Knex does not have`);
 	}

@@ -2,8 +2,8 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { expect } from "chai";
 import knex, { type Knex } from "knex";
+import { rejection } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
-import { rejection } from "../../core/test/support/outcome.ts";
 import { destroyAll, newName, open, poolOf, serverUrl, sessions } from "./support/database.ts";
 
 /** Every form in which Knex takes a connection. */

@@ -1,8 +1,8 @@
 import { PoolClosedError } from "@forksafe/core";
 import { expect } from "chai";
 import knex from "knex";
+import { follow, rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
-import { follow, rejection, settle } from "../../core/test/support/outcome.ts";
 import { backendOf, destroyAll, hold, open, poolOf, serverConnection, sessions } from "./support/database.ts";
 
 describe("destroy", () => {

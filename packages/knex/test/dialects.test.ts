@@ -4,7 +4,7 @@ import { OptionError } from "@forksafe/core";
 import { Client as GuardedClient } from "@forksafe/pg";
 import { expect } from "chai";
 import knex from "knex";
-import { thrown } from "../../core/test/support/outcome.ts";
+import { thrown } from "../../../test/support/promises.ts";
 import { ForkSafePostgres, forkSafe, type KnexClientClass, TarnPool } from "../src/index.ts";
 import { pgDialect } from "../src/knex-internals.ts";
 import { backendOf, destroyAll, hold, open, poolOf } from "./support/database.ts";

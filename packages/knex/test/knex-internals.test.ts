@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { thrown } from "../../core/test/support/outcome.ts";
+import { thrown } from "../../../test/support/promises.ts";
 import type { KnexClientClass } from "../src/index.ts";
 import { assertKnexInternals, PG_DIALECTS, pgDialect } from "../src/knex-internals.ts";
 

@@ -1,8 +1,8 @@
 import { promisify } from "node:util";
 import type { Client } from "@forksafe/pg";
 import { expect } from "chai";
+import { rejection } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
-import { rejection } from "../../core/test/support/outcome.ts";
 import { ask, backendOf, destroyAll, hold, open, poolOf, sessions } from "./support/database.ts";
 
 type Done = (error?: Error | null, connection?: Client) => void;

@@ -2,9 +2,9 @@ import { inspect } from "node:util";
 import { OptionError, type ProcessChange, QueueFullError, reportProcessChange } from "@forksafe/core";
 import { expect } from "chai";
 import type { Knex } from "knex";
+import { FakeProcess } from "../../../test/support/fake-process.ts";
+import { rejection, settle, thrown } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
-import { FakeProcess } from "../../core/test/support/fake-process.ts";
-import { rejection, settle, thrown } from "../../core/test/support/outcome.ts";
 import { backendOf, destroyAll, hold, open, poolOf, serverConnection, sessions } from "./support/database.ts";
 
 const notWholeNumbers = [-1, 1.5, Number.NaN, "1", null, true];

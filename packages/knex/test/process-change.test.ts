@@ -1,8 +1,8 @@
 import { InheritedConnectionError, ProcessChangedError, reportProcessChange } from "@forksafe/core";
 import { expect } from "chai";
 import type { Knex } from "knex";
+import { follow, rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
-import { follow, rejection, settle } from "../../core/test/support/outcome.ts";
 import { ask, backendOf, destroyAll, hold, newName, open, poolOf, sessions } from "./support/database.ts";
 
 describe("after a process change", () => {
@@ -142,11 +142,21 @@ describe("after a process change", () => {
 			const trx = await db.transaction();
 			await trx(table).insert({ word: "one" });
 			reportProcessChange();
-			// In Knex, what becomes of a commit is told by executionPromise; commit() resolves in any case.
+			// Knex alone tells it to executionPromise only, and resolves commit() in any case.
 			const execution = follow(trx.executionPromise);
-			await trx.commit();
+			expect(await rejection(trx.commit())).to.be.instanceOf(InheritedConnectionError);
 			expect(execution.reason).to.be.instanceOf(InheritedConnectionError);
 			expect(await db(table).pluck("word")).to.deep.equal([]);
+		});
+
+		it("rejects the commit of a nested one", async () => {
+			const trx = await db.transaction();
+			const nested = await trx.transaction();
+			follow(trx.executionPromise);
+			follow(nested.executionPromise);
+			reportProcessChange();
+			expect(await rejection(Promise.resolve(nested.commit()))).to.be.instanceOf(InheritedConnectionError);
+			await trx.rollback();
 		});
 
 		it("rejects when it is nested", async () => {

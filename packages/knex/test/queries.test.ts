@@ -1,8 +1,12 @@
+import { OptionError } from "@forksafe/core";
 import { Pool } from "@forksafe/pg";
 import { expect } from "chai";
-import type { Knex } from "knex";
+import knex, { type Knex } from "knex";
+import pg from "pg";
+import { Pool as Tarn } from "tarn";
+import { rejection, thrown } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
-import { rejection } from "../../core/test/support/outcome.ts";
+import { ForkSafePostgres } from "../src/index.ts";
 import {
 	ask,
 	backendOf,
@@ -183,6 +187,17 @@ describe("with a guarded client", () => {
 			expect(await backendOf(second)).to.equal(await backendOf(db));
 			await second.destroy();
 			expect(await words()).to.deep.equal([]);
+		});
+
+		it("is refused when it is a pool whose connections would not be guarded", async () => {
+			for (const connectionPool of [
+				new pg.Pool({ max: 1 }),
+				new Tarn({ create: () => ({}), destroy() {}, min: 0, max: 1 }),
+				{},
+			]) {
+				const error = thrown(() => knex({ client: ForkSafePostgres, connectionPool: connectionPool as never }));
+				expect(error).to.be.instanceOf(OptionError).and.to.include({ option: "connectionPool" });
+			}
 		});
 
 		it("counts as not given when it is undefined", async () => {

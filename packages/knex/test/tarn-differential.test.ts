@@ -1,8 +1,8 @@
 import { PoolClosedError } from "@forksafe/core";
 import { expect } from "chai";
 import { Pool as Tarn } from "tarn";
+import { follow, type Outcome, rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
-import { follow, type Outcome, rejection, settle } from "../../core/test/support/outcome.ts";
 import { TarnPool, type TarnPoolOptions } from "../src/index.ts";
 
 /** One sequence over tarn and over ours, which have to leave the same protocol. */
@@ -345,6 +345,8 @@ describe("TarnPool differs from tarn on purpose", () => {
 
 /** What a pool holds. */
 class Thing {
+	/** Makes it a resource that TarnPool can forget when another test changes the process. */
+	discard(): void {}
 	readonly id: number;
 
 	constructor(id: number) {

@@ -1,7 +1,7 @@
 import { AcquireTimeoutError, OptionError, type ProcessChange, ProcessChangedError, reportProcessChange } from "@forksafe/core";
 import { expect } from "chai";
 import { Pool as Tarn, TimeoutError } from "tarn";
-import { follow, rejection, settle, thrown } from "../../core/test/support/outcome.ts";
+import { follow, rejection, settle, thrown } from "../../../test/support/promises.ts";
 import { TarnPool, type TarnPoolOptions } from "../src/index.ts";
 
 /** Counts what becomes of it. */

@@ -2,7 +2,7 @@ import { AcquireTimeoutError } from "@forksafe/core";
 import { expect } from "chai";
 import knex from "knex";
 import { TimeoutError } from "tarn";
-import { rejection } from "../../core/test/support/outcome.ts";
+import { rejection } from "../../../test/support/promises.ts";
 import { backendOf, destroyAll, hold, open, poolOf } from "./support/database.ts";
 
 describe("an acquire that is not served in time", () => {

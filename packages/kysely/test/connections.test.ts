@@ -4,8 +4,8 @@ import { createServer } from "node:net";
 import { reportProcessChange } from "@forksafe/core";
 import { expect } from "chai";
 import { CompiledQuery } from "kysely";
+import { rejection } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
-import { rejection } from "../../core/test/support/outcome.ts";
 import { backendOf, destroyAll, open, poolOptions, serverUrl, sessions } from "./support/database.ts";
 
 describe("a new connection", () => {

@@ -4,8 +4,8 @@ import { Pool } from "@forksafe/pg";
 import { expect } from "chai";
 import { Kysely, PostgresDialect, sql } from "kysely";
 import pg from "pg";
+import { rejection, thrown } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
-import { rejection, thrown } from "../../core/test/support/outcome.ts";
 import { ForkSafePostgresDialect, type ForkSafePostgresDialectConfig } from "../src/index.ts";
 import { backendOf, destroyAll, open, poolOptions, sessions } from "./support/database.ts";
 

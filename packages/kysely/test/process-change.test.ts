@@ -3,8 +3,8 @@ import { Pool } from "@forksafe/pg";
 import { expect } from "chai";
 import { sql } from "kysely";
 import Cursor from "pg-cursor";
+import { follow, rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
-import { follow, rejection, settle } from "../../core/test/support/outcome.ts";
 import { backendOf, destroyAll, open, poolOptions, sessions } from "./support/database.ts";
 
 describe("after a process change", () => {

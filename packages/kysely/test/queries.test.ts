@@ -2,7 +2,7 @@ import type { PoolConfig } from "@forksafe/pg";
 import { expect } from "chai";
 import { type Kysely, sql } from "kysely";
 import Cursor from "pg-cursor";
-import { rejection } from "../../core/test/support/outcome.ts";
+import { rejection } from "../../../test/support/promises.ts";
 import { backendOf, destroyAll, open, poolOptions, type Tables } from "./support/database.ts";
 
 describe("over a guarded pool", () => {

@@ -90,6 +90,15 @@ export class Client extends pg.Client {
 		return this.inherited !== undefined;
 	}
 
+	/**
+	 * Looks who this process is.
+	 *
+	 * @throws InheritedConnectionError (ERR_FORKSAFE_INHERITED) when another process has opened this connection
+	 */
+	assertOwn(): void {
+		if (this.isInherited()) throw this.inherited as InheritedConnectionError;
+	}
+
 	/** Whether it was forgotten, as far as is known without a look at the process. */
 	get isDiscarded(): boolean {
 		return this.inherited !== undefined;

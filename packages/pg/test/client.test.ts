@@ -3,11 +3,11 @@ import { InheritedConnectionError, reportProcessChange } from "@forksafe/core";
 import { expect } from "chai";
 import pg from "pg";
 import Cursor from "pg-cursor";
+import { FakeProcess } from "../../../test/support/fake-process.ts";
+import { rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
-import { FakeProcess } from "../../core/test/support/fake-process.ts";
 import { Client } from "../src/index.ts";
 import { ask, databaseUrl, untilSessions } from "./support/database.ts";
-import { rejection, settle } from "./support/outcome.ts";
 import { CountingProxy } from "./support/proxy.ts";
 import { afterThisTest, openClient, openPool, uniqueName } from "./support/set-up.ts";
 

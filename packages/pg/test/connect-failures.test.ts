@@ -4,10 +4,10 @@ import process from "node:process";
 import { inspect } from "node:util";
 import { expect } from "chai";
 import pg from "pg";
+import { rejection } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import type { Pool, PoolConfig } from "../src/index.ts";
 import { databaseParts, databaseUrl, untilSessions } from "./support/database.ts";
-import { rejection } from "./support/outcome.ts";
 import { CountingProxy } from "./support/proxy.ts";
 import { openPool, uniqueName } from "./support/set-up.ts";
 

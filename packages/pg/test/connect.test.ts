@@ -2,10 +2,10 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { expect } from "chai";
 import pg from "pg";
 import { runProgram } from "../../../test/support/program.ts";
+import { rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { Client, Pool, type PoolClient } from "../src/index.ts";
 import { databaseUrl, untilSessions } from "./support/database.ts";
-import { rejection, settle } from "./support/outcome.ts";
 import { openPool, uniqueName } from "./support/set-up.ts";
 
 /** What a callback of `connect` was called with. */

@@ -1,10 +1,10 @@
 /** The same steps on pg's own pool and on ours, and what each of them says about it. */
 import { expect } from "chai";
 import pg from "pg";
+import { rejection } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { Pool, type PoolConfig } from "../src/index.ts";
 import { databaseUrl, terminate } from "./support/database.ts";
-import { rejection } from "./support/outcome.ts";
 import { afterThisTest, openPool } from "./support/set-up.ts";
 
 /** Writes down what a pool emits, with names for clients, and what it counts when it is asked to. */

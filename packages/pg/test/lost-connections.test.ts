@@ -1,9 +1,9 @@
 import { expect } from "chai";
 import { runProgram } from "../../../test/support/program.ts";
+import { rejection } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import type { Client, Pool } from "../src/index.ts";
 import { ask, databaseUrl, terminate } from "./support/database.ts";
-import { rejection } from "./support/outcome.ts";
 import { openClient, openPool } from "./support/set-up.ts";
 
 const ADMINISTRATOR = "57P01";

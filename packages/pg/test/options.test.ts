@@ -3,10 +3,10 @@ import { OptionError } from "@forksafe/core";
 import { expect } from "chai";
 import pg from "pg";
 import { runProgram } from "../../../test/support/program.ts";
+import { rejection, thrown } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { Client, Pool, type PoolConfig } from "../src/index.ts";
 import { ask, databaseParts, databaseUrl, sessionsNamed, untilSessions } from "./support/database.ts";
-import { rejection, thrown } from "./support/outcome.ts";
 import { openPool, uniqueName } from "./support/set-up.ts";
 
 class OwnClient extends Client {}

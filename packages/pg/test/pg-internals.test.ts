@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import pg from "pg";
+import { thrown } from "../../../test/support/promises.ts";
 import { assertPgInternals } from "../src/pg-internals.ts";
-import { thrown } from "./support/outcome.ts";
 
 const relied: [string, object, string][] = [
 	["Client", pg.Client.prototype, "_errorAllQueries"],

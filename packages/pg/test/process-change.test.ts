@@ -1,9 +1,9 @@
 import { InheritedConnectionError, type ProcessChange, ProcessChangedError, reportProcessChange } from "@forksafe/core";
 import { expect } from "chai";
+import { FakeProcess } from "../../../test/support/fake-process.ts";
+import { rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
-import { FakeProcess } from "../../core/test/support/fake-process.ts";
 import type { Pool, PoolClient, PoolConfig } from "../src/index.ts";
-import { rejection, settle } from "./support/outcome.ts";
 import { CountingProxy } from "./support/proxy.ts";
 import { afterThisTest, openPool } from "./support/set-up.ts";
 

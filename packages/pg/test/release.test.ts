@@ -1,7 +1,7 @@
 import { expect } from "chai";
+import { thrown } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { untilSessions } from "./support/database.ts";
-import { thrown } from "./support/outcome.ts";
 import { openPool, uniqueName } from "./support/set-up.ts";
 
 const TWICE = "Release called on client which has already been released to the pool.";

@@ -1,4 +1,4 @@
-import { settle } from "./outcome.ts";
+import { settle } from "../../../../test/support/promises.ts";
 
 /** Collects garbage until none of these is left, and gives the number of those that stay. */
 export async function survivors(references: readonly WeakRef<object>[]): Promise<number> {

@@ -1,5 +1,5 @@
+import { settle } from "../../../../test/support/promises.ts";
 import type { Clock, Timer } from "../../src/clock.ts";
-import { settle } from "./outcome.ts";
 
 interface FakeTimer extends Timer {
 	readonly at: number;

@@ -1,7 +1,7 @@
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import process from "node:process";
-import { afterFork } from "../../src/index.ts";
+import { afterFork } from "@forksafe/core";
 
 /**
  * Lets a test pretend that this process is another one, seen from below: what the kernel would answer is changed, and

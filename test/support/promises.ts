@@ -21,22 +21,25 @@ export function follow<T>(promise: Promise<T>): Outcome<T> {
 	return outcome;
 }
 
+/** What nearly every rejection is, and tests look into. */
+type Reason = Error & { readonly code?: string };
+
 /** What a promise rejects with. */
-export async function rejection(promise: Promise<unknown>): Promise<unknown> {
+export async function rejection(promise: Promise<unknown>): Promise<Reason> {
 	try {
 		await promise;
 	} catch (reason) {
-		return reason;
+		return reason as Reason;
 	}
 	throw new Error("the promise should have been rejected");
 }
 
 /** What a function throws. */
-export function thrown(action: () => unknown): unknown {
+export function thrown(action: () => unknown): Reason {
 	try {
 		action();
 	} catch (error) {
-		return error;
+		return error as Reason;
 	}
 	throw new Error("the function should have thrown");
 }
