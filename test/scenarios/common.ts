@@ -14,7 +14,9 @@ import {
 	expectTraces,
 	expectUnharmed,
 	Flag,
+	INHERITED,
 	outcome,
+	PROCESS_CHANGED,
 	rethrow,
 	type Scenario,
 	soon,
@@ -22,9 +24,6 @@ import {
 	unique,
 	warm,
 } from "./scenario.ts";
-
-const INHERITED = "ERR_FORKSAFE_INHERITED";
-const PROCESS_CHANGED = "ERR_FORKSAFE_PROCESS_CHANGED";
 
 export const commonScenarios: readonly Scenario[] = [
 	{

@@ -5,10 +5,18 @@ import { expect } from "chai";
 import type { Knex } from "knex";
 import { openKnex } from "../faces/knex.ts";
 import { ECHO, forKnex, INSERT, SLEEP } from "../faces/statements.ts";
-import { type Context, expectRefused, expectTraces, outcome, rethrow, type Scenario, soon, unique } from "./scenario.ts";
-
-const INHERITED = "ERR_FORKSAFE_INHERITED";
-const PROCESS_CHANGED = "ERR_FORKSAFE_PROCESS_CHANGED";
+import {
+	type Context,
+	expectRefused,
+	expectTraces,
+	INHERITED,
+	outcome,
+	PROCESS_CHANGED,
+	rethrow,
+	type Scenario,
+	soon,
+	unique,
+} from "./scenario.ts";
 
 export function knexScenarios(isProtected: boolean): readonly Scenario[] {
 	return [

@@ -7,10 +7,18 @@ import { CompiledQuery, Kysely, PostgresDialect } from "kysely";
 import pg from "pg";
 import Cursor from "pg-cursor";
 import { ECHO, INSERT, SLEEP } from "../faces/statements.ts";
-import { type Context, expectRefused, expectTraces, outcome, rethrow, type Scenario, soon, unique } from "./scenario.ts";
-
-const INHERITED = "ERR_FORKSAFE_INHERITED";
-const PROCESS_CHANGED = "ERR_FORKSAFE_PROCESS_CHANGED";
+import {
+	type Context,
+	expectRefused,
+	expectTraces,
+	INHERITED,
+	outcome,
+	PROCESS_CHANGED,
+	rethrow,
+	type Scenario,
+	soon,
+	unique,
+} from "./scenario.ts";
 
 export function kyselyScenarios(isProtected: boolean): readonly Scenario[] {
 	return [

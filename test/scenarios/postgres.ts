@@ -14,6 +14,7 @@ import {
 	expectRefused,
 	expectTraces,
 	expectUnharmed,
+	INHERITED,
 	outcome,
 	rethrow,
 	type Scenario,
@@ -22,8 +23,6 @@ import {
 	unique,
 	warm,
 } from "./scenario.ts";
-
-const INHERITED = "ERR_FORKSAFE_INHERITED";
 
 export const postgresScenarios: readonly Scenario[] = [
 	{

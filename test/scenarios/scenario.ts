@@ -8,6 +8,9 @@ import type { Face, OpenOptions, Subject } from "../faces/face.ts";
 import { type Child, type ForkOptions, forkChild } from "../support/fork.ts";
 import { untilTrue } from "../support/until-true.ts";
 
+export const INHERITED: ForkSafeErrorCode = "ERR_FORKSAFE_INHERITED";
+export const PROCESS_CHANGED: ForkSafeErrorCode = "ERR_FORKSAFE_PROCESS_CHANGED";
+
 /** One way in which a fork meets a pool, and what has to be true afterwards on both sides and on the server. */
 export interface Scenario {
 	/** The end of the sentence "a fork ...". */
