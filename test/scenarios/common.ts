@@ -13,7 +13,6 @@ import {
 	expectRefused,
 	expectTraces,
 	expectUnharmed,
-	Flag,
 	INHERITED,
 	outcome,
 	PROCESS_CHANGED,
@@ -308,9 +307,10 @@ export const commonScenarios: readonly Scenario[] = [
 		name: "after which the parent goes first: the orphan works on, and the parent's sessions end",
 		contract: [1, 7],
 		async run(context) {
-			using parentIsGone = new Flag();
-			using orphanIsDone = new Flag();
-			using orphanMayGo = new Flag();
+			const parentIsGone = context.flag();
+			const orphanIsDone = context.flag();
+			const orphanMayGo = context.flag();
+			const orphanGoes = context.flag();
 			const parent = await forkChild("parent", async () => {
 				const subject = context.open();
 				const backends = [...(await warm(subject, 3))];
@@ -324,6 +324,7 @@ export const commonScenarios: readonly Scenario[] = [
 					expect(currentGeneration(), "generation of the orphan").to.equal(generation);
 					orphanIsDone.raise();
 					await orphanMayGo.raised();
+					orphanGoes.raise();
 				});
 				return backends;
 			});
@@ -338,6 +339,7 @@ export const commonScenarios: readonly Scenario[] = [
 			};
 			await untilTrue(haveEnded, { what: "the sessions of the parent have ended", deadlineMillis: 2_000 });
 			orphanMayGo.raise();
+			await orphanGoes.raised();
 		},
 	},
 	{
@@ -478,7 +480,7 @@ export const commonScenarios: readonly Scenario[] = [
 		contract: [2, 11, 12],
 		hooks: [false],
 		async run(context) {
-			using noticed = new Flag();
+			const noticed = context.flag();
 			const subject = context.open({ onProcessChange: () => noticed.raise() });
 			const backends = await warm(subject, 3);
 			const child = await context.fork("child", () => noticed.raised());
@@ -492,7 +494,7 @@ export const commonScenarios: readonly Scenario[] = [
 		name: "twice, with the process in the middle gone: the grandchild starts afresh",
 		contract: [1, 2, 12],
 		async run(context) {
-			using done = new Flag();
+			const done = context.flag();
 			const subject = context.open();
 			const backends = await warm(subject, 3);
 			const middle = await context.fork("middle", async () => {

@@ -35,6 +35,7 @@ export class Context {
 	/** Whether children call `afterFork()` first. Without it, what they do first must touch the pool. */
 	readonly hook: boolean;
 	readonly #opened: Ending[] = [];
+	readonly #flags: Flag[] = [];
 
 	constructor(face: Face, url: string, hook: boolean) {
 		this.face = face;
@@ -63,15 +64,23 @@ export class Context {
 		return forkChild(name, hooked, { deadlineMillis: this.face.isProtected ? 10_000 : 5_000, ...options });
 	}
 
+	/** A sign that one process gives another; taken down with the scenario. */
+	flag(): Flag {
+		const flag = new Flag();
+		this.#flags.push(flag);
+		return flag;
+	}
+
 	/** Ends what is still open. A pool that cannot be ended any more does not stop the next scenario. */
 	async close(): Promise<void> {
+		for (const flag of this.#flags) flag.lower();
 		const ended = Promise.allSettled(this.#opened.map((subject) => subject.end()));
 		await untilTrue(() => ended.then(() => true), { what: "all pools have ended", deadlineMillis: 3_000 });
 	}
 }
 
-/** A sign that one process gives another. */
-export class Flag {
+/** A file that all processes see. */
+class Flag {
 	readonly #path = join(tmpdir(), `forksafe-flag-${randomUUID()}`);
 
 	raise(): void {
@@ -82,7 +91,7 @@ export class Flag {
 		await untilTrue(() => existsSync(this.#path), { what: "the other process has given its sign", deadlineMillis: 8_000 });
 	}
 
-	[Symbol.dispose](): void {
+	lower(): void {
 		rmSync(this.#path, { force: true });
 	}
 }

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { fromWire, type Outcome, OutcomeFile, toWire } from "./outcome.ts";
-import { getpid, kill, posixFork, type WaitStatus, waitpid } from "./posix-fork.ts";
+import { getpid, isLoopAlive, kill, posixFork, type WaitStatus, waitpid } from "./posix-fork.ts";
 import { childName, nameProcess, reportOutcome } from "./report.ts";
 import { forgetWaits, untilTrue } from "./until-true.ts";
 
@@ -107,8 +107,21 @@ async function live(body: () => unknown, file: OutcomeFile, exit: ExitMode): Pro
 	process.exitCode = await run(body, file);
 	if (exit === "process.exit") process.exit();
 	if (exit === "signal") kill(getpid(), "SIGKILL");
-	// The event loop is empty. Left to itself, Node would take the top-level await that the parent is in for a mistake.
-	if (exit === "run-dry") process.once("beforeExit", () => process.exit());
+	if (exit === "run-dry") exitWhenDry();
+}
+
+/**
+ * Ends the child as soon as nothing keeps its event loop alive. Left to itself, Node would wait for the work of threads
+ * that were not copied (seen with Node 26), and take the top-level await that the parent is in for a mistake.
+ */
+function exitWhenDry(): void {
+	const look = (): void => {
+		watch.unref();
+		if (isLoopAlive()) watch.ref();
+		else process.exit();
+	};
+	// Not in the timer's own turn, in which libuv counts no timer of Node as alive.
+	const watch = setInterval(() => setImmediate(look).unref(), 10);
 }
 
 async function run(body: () => unknown, file: OutcomeFile): Promise<number> {

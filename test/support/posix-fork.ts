@@ -61,6 +61,11 @@ export function getppid(): number {
 	return libc().getppid();
 }
 
+/** Whether anything keeps the event loop alive. */
+export function isLoopAlive(): boolean {
+	return libc().uvLoopAlive(libc().uvDefaultLoop()) !== 0;
+}
+
 /** Sends a signal; 0 only asks whether the process is there. */
 export function kill(pid: number, signal: NodeJS.Signals | 0): void {
 	if (libc().kill(pid, signal === 0 ? 0 : constants.signals[signal]) !== 0) throw systemError(`kill ${pid}`);
@@ -191,6 +196,7 @@ interface Libc {
 	prctl(option: number, a: number, b: number, c: number, d: number): number;
 	seccomp(number: number, operation: number, flags: number, program: { len: number; filter: Buffer }): number;
 	uvDefaultLoop(): unknown;
+	uvLoopAlive(loop: unknown): number;
 	uvLoopFork(loop: unknown): number;
 }
 
@@ -218,6 +224,7 @@ function bindLibc(): Libc {
 		prctl: self.func("int prctl(int, ulong, ulong, ulong, ulong)"),
 		seccomp: self.func("syscall", "long", ["long", "int", "uint", koffi.pointer(program)]),
 		uvDefaultLoop: self.func("void* uv_default_loop()"),
+		uvLoopAlive: self.func("int uv_loop_alive(void*)"),
 		uvLoopFork: self.func("int uv_loop_fork(void*)"),
 	};
 }
