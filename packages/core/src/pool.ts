@@ -29,6 +29,7 @@ import {
 	AcquireTimeoutError,
 	ConnectError,
 	InheritedConnectionError,
+	OptionError,
 	PoolClosedError,
 	type PoolCounts,
 	ProcessChangedError,
@@ -128,6 +129,8 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	#entries = new Set<Entry<R>>();
 	/** The connection used last is handed out first, so that those not needed can grow old. */
 	#idle: Entry<R>[] = [];
+	/** Those that do not count any more, because their time to end politely is over, and that the driver still ends. */
+	readonly #lingering = new Set<R>();
 	/** So many are in these states; idle and used follow from them, `#idle` and `#entries`. */
 	#connecting = 0;
 	#validating = 0;
@@ -317,15 +320,16 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		if (change !== undefined) this.#startAfresh(change);
 	}
 
-	#wait({ signal, timeoutMillis = this.options.acquireTimeoutMillis }: AcquireOptions): Promise<R> {
-		if (this.#state !== "open") return Promise.reject(new PoolClosedError(this.#state));
-		if (signal?.aborted) return Promise.reject(signal.reason);
-		const { maxPending } = this.options;
+	#wait(options: AcquireOptions): Promise<R> {
 		try {
-			checkDuration("timeoutMillis", timeoutMillis);
+			checkAcquireOptions(options);
 		} catch (error) {
 			return Promise.reject(error);
 		}
+		const { signal, timeoutMillis = this.options.acquireTimeoutMillis } = options;
+		if (this.#state !== "open") return Promise.reject(new PoolClosedError(this.#state));
+		if (signal?.aborted) return Promise.reject(signal.reason);
+		const { maxPending } = this.options;
 		const waiter = new Waiter<R>(this.#clock.now());
 		this.#waiters.push(waiter);
 		this.#serve();
@@ -534,9 +538,14 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		};
 		const { destroyTimeoutMillis } = this.options;
 		entry.stopDeadline = this.#deadline(destroyTimeoutMillis, () => {
+			this.#lingering.add(resource);
 			finish(new Error(`the connection did not end within ${destroyTimeoutMillis} ms`));
 		});
-		this.#endPolitely(resource).then(() => finish(), finish);
+		const ended = (error?: unknown): void => {
+			this.#lingering.delete(resource);
+			finish(error);
+		};
+		this.#endPolitely(resource).then(() => ended(), ended);
 	}
 
 	async #endPolitely(resource: R): Promise<void> {
@@ -636,7 +645,8 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			else kept.push(entry);
 		}
 		this.#idle = kept;
-		for (const entry of ended) this.#destroy(entry);
+		// The driver is called, and may call back, or fork: the next one need not be idle any more.
+		for (const entry of ended) if (entry.state === "idle") this.#destroy(entry);
 	}
 
 	/** Runs `action` after `millis`, unless it is stopped before or the process changes. 0: never. */
@@ -667,12 +677,15 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			entry.stopDeadline();
 			entry.moveTo("discarded");
 		}
+		const lingering = [...this.#lingering];
+		this.#lingering.clear();
 		// From here on others are called, and may call back: nothing inherited is left in any place where they could find it.
 		for (const entry of inherited) {
 			guarded(() => entry.abort.abort(new InheritedConnectionError(change)));
 			if (entry.resource !== undefined) this.#forget(entry.resource, change);
 			if (discardChannel.hasSubscribers) discardChannel.publish({ pool: this, resource: entry.resource, change });
 		}
+		for (const resource of lingering) this.#forget(resource, change);
 		// The application has ended this pool; that it was copied meanwhile does not open it again.
 		this.#closeIfEmpty();
 	}
@@ -691,5 +704,15 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		guarded(() => onProcessChange(change));
 		guarded(() => this.emit("processChange", change));
 		if (processChangeChannel.hasSubscribers) processChangeChannel.publish({ pool: this, change });
+	}
+}
+
+/** @throws OptionError (ERR_FORKSAFE_OPTION), before anything waits */
+function checkAcquireOptions(options: AcquireOptions): void {
+	rejectUnknownOptions(options, ["signal", "timeoutMillis"]);
+	const { signal, timeoutMillis } = options;
+	if (timeoutMillis !== undefined) checkDuration("timeoutMillis", timeoutMillis);
+	if (signal !== undefined && !(signal instanceof AbortSignal)) {
+		throw new OptionError("signal", signal, "must be an AbortSignal");
 	}
 }

@@ -165,11 +165,15 @@ function askForTruth(): ProcessChange | undefined {
 	const pid = truth.read();
 	const wasRestored = process.pid !== registry.storedPid;
 	registry.truthAskedAt = performance.now();
-	registry.storedPid = process.pid;
 	// A process whose parent has died gets another one. That is no fork: the pid is the same.
-	if (watchesParent) registry.parentPid = process.ppid;
+	resetTripwire();
 	if (wasRestored) return endGeneration("snapshot", pid);
 	return pid === registry.pid ? undefined : endGeneration("fork", pid);
+}
+
+function resetTripwire(): void {
+	registry.storedPid = process.pid;
+	if (watchesParent) registry.parentPid = process.ppid;
 }
 
 function endGeneration(cause: ProcessChangeCause, pid: number): ProcessChange {
@@ -180,6 +184,7 @@ function endGeneration(cause: ProcessChangeCause, pid: number): ProcessChange {
 		previousGeneration: registry.generation,
 		generation: registry.generation + 1,
 	};
+	resetTripwire();
 	registry.pid = pid;
 	registry.generation = change.generation;
 	registry.lastChange = change;

@@ -30,6 +30,23 @@ describe("acquire", () => {
 			expect(await pool.acquire()).to.equal(idle);
 		});
 
+		it("refuses options that do not exist and signals that are none, before anything waits", async () => {
+			const { pool, driver } = await setUpIdle(1, { max: 1 });
+			for (const [options, option] of [
+				[{ timeout: 5 }, "timeout"],
+				[5, "options"],
+				[{ signal: {} }, "signal"],
+				[{ signal: "stop" }, "signal"],
+				[{ timeoutMillis: -1 }, "timeoutMillis"],
+			] as const) {
+				expect(await rejection(pool.acquire(options as never)))
+					.to.be.instanceOf(OptionError)
+					.and.to.include({ option });
+			}
+			expect(pool.stats()).to.include({ idle: 1, used: 0, pending: 0 });
+			expect(driver.connects).to.have.lengthOf(1);
+		});
+
 		it("hands the same connection to one at a time", async () => {
 			const { pool } = await setUpIdle(3, { max: 3 });
 			expect(new Set(await acquireMany(pool, 3)).size).to.equal(3);

@@ -126,6 +126,33 @@ describe("process change", () => {
 		expect(waiter.reason).to.be.instanceOf(ProcessChangedError);
 	});
 
+	it("forgets what a tick was about to end, when the driver's first end makes the process another one", async () => {
+		const { driver, clock, idle } = await setUpIdle(3);
+		const { destroy } = driver;
+		driver.destroy = (connection) => {
+			const ended = destroy.call(driver, connection);
+			if (driver.destroys.length === 1) reportProcessChange();
+			return ended;
+		};
+		await clock.advance(100_000);
+		expect(driver.destroys).to.have.lengthOf(1);
+		expect(driver.discarded).to.have.members(idle);
+	});
+
+	it("forgets a connection that the driver is still ending, though it does not count any more", async () => {
+		const { driver, clock, pool } = setUp({ destroyTimeoutMillis: 100, stopsAt: ["destroy"] });
+		const connection = await pool.acquire();
+		pool.release(connection, { destroy: true });
+		await clock.advance(200);
+		expect(pool.stats().total).to.equal(0);
+		const change = reportProcessChange();
+		expect(driver.discards).to.deep.equal([{ connection, change }]);
+		at(driver.destroys, 0).succeed();
+		await settle();
+		reportProcessChange();
+		expect(driver.discards).to.have.lengthOf(1);
+	});
+
 	describe("for those who wait", () => {
 		it("rejects all with ProcessChangedError, in the same turn", async () => {
 			const { pool } = setUp({ max: 1 });

@@ -300,6 +300,20 @@ describe("process identity", () => {
 			expect(currentGeneration()).to.equal(generation + 1);
 		});
 
+		it("counts a change once that the application reports before anybody has looked", () => {
+			const generation = currentGeneration();
+			fake.fork(990_015, truePid);
+			const { pid } = process;
+			Object.defineProperty(process, "pid", { value: 990_015, configurable: true, enumerable: true, writable: true });
+			try {
+				expect(reportProcessChange()).to.include({ cause: "reported", previousPid: truePid, pid: 990_015 });
+				expect(currentGeneration()).to.equal(generation + 1);
+				expect(afterFork()).to.equal(undefined);
+			} finally {
+				Object.defineProperty(process, "pid", { value: pid, configurable: true, enumerable: true, writable: true });
+			}
+		});
+
 		it("asks for nothing in knownGeneration", () => {
 			const generation = knownGeneration();
 			fake.fork(990_014, truePid);

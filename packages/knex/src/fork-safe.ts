@@ -39,8 +39,12 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 
 	class ForkSafeClient extends Base {
 		constructor(config: Knex.Config) {
+			const { pool } = config;
+			if (pool !== undefined && (typeof pool !== "object" || pool === null || Array.isArray(pool))) {
+				throw new OptionError("pool", pool, "must be an object with the options of the pool");
+			}
 			// Knex takes this for "no pool", and then cannot run a query.
-			if (config.pool?.max === 0) throw new OptionError("max", 0, "must be a whole number, 1 or more");
+			if (pool?.max === 0) throw new OptionError("max", 0, "must be a whole number, 1 or more");
 			super(config);
 		}
 
@@ -62,8 +66,11 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 		override getPoolSettings(pool?: Knex.PoolConfig): Record<string, unknown> {
 			checkKnexOptions(pool);
 			const settings = super.getPoolSettings(pool);
-			const create = settings["create"] as () => Promise<KnexConnection>;
-			return { ...settings, create: () => opening.run({}, () => closingOnError(create)) };
+			const create = settings["create"] as (callback: unknown, signal: AbortSignal) => Promise<KnexConnection>;
+			return {
+				...settings,
+				create: (callback: unknown, signal: AbortSignal) => open(() => create(callback, signal), signal),
+			};
 		}
 
 		override async _acquireOnlyConnection(): Promise<KnexConnection> {
@@ -78,14 +85,19 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 				password: settings.password,
 				processWatch: (this.pool as TarnPool<KnexConnection> | undefined)?.processWatch,
 			});
-			const current = opening.getStore();
-			if (current !== undefined) current.connection = connection;
 			connection.on("error", (error) => {
 				connection.__knex__disposed = error;
 			});
 			connection.on("end", () => {
 				connection.__knex__disposed ??= "Connection ended unexpectedly";
 			});
+			const current = opening.getStore();
+			if (current !== undefined) {
+				// Knex may have waited for a `connection` function, and the process may be another one since.
+				(this.pool as TarnPool<KnexConnection> | undefined)?.look();
+				current.signal.throwIfAborted();
+				current.connection = connection;
+			}
 			await connection.connect();
 			return connection;
 		}
@@ -125,18 +137,26 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 /** For Knex's `client` option, in place of `"pg"`. */
 export const ForkSafePostgres: KnexClientClass = forkSafe("pg");
 
-/** The connection that a `create` in progress has opened: Knex leaks it when the version check, `searchPath` or `afterCreate` fails. */
-const opening = new AsyncLocalStorage<{ connection?: KnexConnection }>();
+/** A `create` in progress, with the connection that it has opened so far. */
+interface Opening {
+	readonly signal: AbortSignal;
+	connection?: KnexConnection;
+}
 
-async function closingOnError(create: () => Promise<KnexConnection>): Promise<KnexConnection> {
+const opening = new AsyncLocalStorage<Opening>();
+
+/** Closes the connection when the version check, `searchPath` or `afterCreate` fails or takes too long: Knex leaks it. */
+async function open(create: () => Promise<KnexConnection>, signal: AbortSignal): Promise<KnexConnection> {
+	const current: Opening = { signal };
+	const close = (): void => void current.connection?.end().catch(() => {});
+	signal.addEventListener("abort", close, { once: true });
 	try {
-		return await create();
+		return await opening.run(current, create);
 	} catch (error) {
-		opening
-			.getStore()
-			?.connection?.end()
-			.catch(() => {});
+		close();
 		throw error;
+	} finally {
+		signal.removeEventListener("abort", close);
 	}
 }
 

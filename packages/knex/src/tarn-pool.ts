@@ -21,8 +21,11 @@ type Callback<R> = (error: unknown, resource?: R) => void;
 
 /** tarn's options, with its defaults, and what forksafe adds. Durations in milliseconds; 0 switches a limit off. */
 export interface TarnPoolOptions<R extends object> {
-	/** Opens a resource: calls back, or returns a promise. */
-	create: (callback: Callback<R>) => R | PromiseLike<R> | void;
+	/**
+	 * Opens a resource: calls back, or returns a promise. The signal, which tarn does not have, is aborted when the resource
+	 * is not wanted any more: its time is up, the pool is being destroyed, the process has changed.
+	 */
+	create: (callback: Callback<R>, signal: AbortSignal) => R | PromiseLike<R> | void;
 	/** Ends a resource of this process politely. */
 	destroy: (resource: R) => unknown;
 	/** Asked before a resource is handed out again. */
@@ -166,6 +169,11 @@ export class TarnPool<R extends object> extends Tarn<R> {
 		return undefined as never;
 	}
 
+	/** @internal Looks who this process is: what another process has begun to create is aborted. */
+	look(): void {
+		this.engine.stats();
+	}
+
 	/** @internal numbers an event that the driver reports */
 	nextEventId(): number {
 		return this.eventId++;
@@ -190,7 +198,9 @@ class TarnDriver<R extends object> implements Driver<R> {
 			const eventId = this.#pool().nextEventId();
 			this.#pool()._executeEventHandlers("createRequest", eventId);
 			try {
-				const resource = await this.#create();
+				this.#pool().look();
+				signal.throwIfAborted();
+				const resource = await this.#create(signal);
 				if (!signal.aborted) this.#pool()._executeEventHandlers("createSuccess", eventId, resource);
 				return resource;
 			} catch (error) {
@@ -198,6 +208,7 @@ class TarnDriver<R extends object> implements Driver<R> {
 				const isLast = this.#options.propagateCreateError === true || this.#pool().numPendingAcquires() === 0;
 				if (signal.aborted || isLast) throw error;
 				await delay(this.#options.createRetryIntervalMillis ?? 200, signal);
+				if (signal.aborted) throw error;
 			}
 		}
 	}
@@ -225,10 +236,10 @@ class TarnDriver<R extends object> implements Driver<R> {
 	}
 
 	/** By callback or by promise: whatever is truthy is taken for the result, as tarn does. */
-	#create(): Promise<R> {
+	#create(signal: AbortSignal): Promise<R> {
 		return new Promise((resolve, reject) => {
 			const callback: Callback<R> = (error, resource) => (error ? reject(error) : resolve(resource as R));
-			const created = async (): Promise<R | void> => this.#options.create(callback);
+			const created = async (): Promise<R | void> => this.#options.create(callback, signal);
 			created().then((resource) => resource && resolve(resource), reject);
 		});
 	}
@@ -244,6 +255,13 @@ function checkTarnOptions<R extends object>(options: TarnPoolOptions<R>): void {
 	if (reapIntervalMillis < 1) throw new OptionError("reapIntervalMillis", reapIntervalMillis, "must be 1 or more");
 	for (const name of ["create", "destroy"] as const) {
 		if (typeof options[name] !== "function") throw new OptionError(name, options[name], "must be a function");
+	}
+	for (const name of ["min", "max"] as const) {
+		if (options[name] === undefined) throw new OptionError(name, undefined, "must be given: tarn has no default for it");
+	}
+	const { propagateCreateError } = options;
+	if (propagateCreateError !== undefined && typeof propagateCreateError !== "boolean") {
+		throw new OptionError("propagateCreateError", propagateCreateError, "must be true or false");
 	}
 	for (const name of ["validate", "discard", "log"] as const) checkFunction(name, options[name]);
 }

@@ -1,9 +1,11 @@
+import { Socket } from "node:net";
 import { promisify } from "node:util";
+import { ProcessChangedError, reportProcessChange } from "@forksafe/core";
 import type { Client } from "@forksafe/pg";
 import { expect } from "chai";
-import { rejection } from "../../../test/support/promises.ts";
+import { rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
-import { ask, backendOf, destroyAll, hold, open, poolOf, sessions } from "./support/database.ts";
+import { ask, backendOf, destroyAll, hold, open, poolOf, serverConnection, sessions } from "./support/database.ts";
 
 type Done = (error?: Error | null, connection?: Client) => void;
 
@@ -52,14 +54,45 @@ describe("a new connection", () => {
 		await untilTrue(async () => (await sessions(name)) === 0, { what: "it is closed" });
 	});
 
-	it("is closed when afterCreate is slower than createTimeoutMillis, as soon as that ends", async () => {
-		const gate = Promise.withResolvers<void>();
-		const afterCreate = (connection: Client, done: Done): void => void gate.promise.then(() => done(null, connection));
+	it("is closed when afterCreate is slower than createTimeoutMillis", async () => {
+		let opened = 0;
+		const afterCreate = (): void => void opened++;
 		const { db, name } = open({ pool: { min: 0, max: 1, afterCreate, createTimeoutMillis: 500, destroyTimeoutMillis: 1 } });
 		expect(await rejection(db.raw("select 1"))).to.have.property("name", "KnexTimeoutError");
-		expect(await sessions(name)).to.equal(1);
-		gate.resolve();
+		expect(opened).to.equal(1);
 		await untilTrue(async () => (await sessions(name)) === 0, { what: "it is closed" });
+	});
+
+	it("is not opened any more when the process has changed while a connection function was asked", async () => {
+		const gate = Promise.withResolvers<void>();
+		let asked = 0;
+		const connection = serverConnection();
+		// A client that is never used could be seen on the server for a moment only: here it cannot be overlooked.
+		let connected = 0;
+		const stream = (): Socket => {
+			const socket = new Socket();
+			const { connect } = socket;
+			socket.connect = ((...args: Parameters<typeof connect>) => {
+				connected++;
+				return connect.apply(socket, args);
+			}) as typeof connect;
+			return socket;
+		};
+		const { db } = open({
+			connection: async () => {
+				asked++;
+				await gate.promise;
+				return { ...connection, stream };
+			},
+			pool: { min: 0, max: 1 },
+		});
+		const query = rejection(db.raw("select 1"));
+		await untilTrue(() => asked === 1, { what: "the function was asked" });
+		reportProcessChange();
+		gate.resolve();
+		expect(await query).to.be.instanceOf(ProcessChangedError);
+		for (let turn = 0; turn < 5; turn++) await settle();
+		expect(connected).to.equal(0);
 	});
 
 	it("looks for tables where searchPath says", async () => {

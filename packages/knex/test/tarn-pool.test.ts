@@ -2,6 +2,7 @@ import { AcquireTimeoutError, OptionError, type ProcessChange, ProcessChangedErr
 import { expect } from "chai";
 import { Pool as Tarn, TimeoutError } from "tarn";
 import { follow, rejection, settle, thrown } from "../../../test/support/promises.ts";
+import { untilTrue } from "../../../test/support/until-true.ts";
 import { TarnPool, type TarnPoolOptions } from "../src/index.ts";
 
 /** Counts what becomes of it. */
@@ -34,6 +35,8 @@ describe("TarnPool", () => {
 			log: {},
 			fifo: true,
 			max: 0,
+			min: undefined,
+			propagateCreateError: "no",
 		};
 		for (const [option, value] of Object.entries(bad)) {
 			const error = thrown(() => make({ [option]: value }));
@@ -53,6 +56,30 @@ describe("TarnPool", () => {
 		const { pool } = make({ create: () => new Promise<Thing>(() => {}), createTimeoutMillis: 10, destroyTimeoutMillis: 1 });
 		expect(await rejection(pool.acquire().promise)).to.be.instanceOf(TimeoutError);
 	});
+
+	for (const [end, whatEnds] of [
+		["a process change", () => reportProcessChange()],
+		["destroy", (pool: TarnPool<Thing>) => pool.destroy()],
+	] as const) {
+		it(`tries no more to create after ${end}`, async () => {
+			let tried = 0;
+			const signals: AbortSignal[] = [];
+			const create = (_: unknown, signal: AbortSignal): never => {
+				tried++;
+				signals.push(signal);
+				throw new Error("not yet");
+			};
+			const { pool } = make({ create, propagateCreateError: false, createRetryIntervalMillis: 1 });
+			const waiting = follow(pool.acquire().promise);
+			await untilTrue(() => tried > 1, { what: "it was tried twice" });
+			void whatEnds(pool);
+			const before = tried;
+			await untilTrue(() => waiting.state === "rejected", { what: "the acquire was rejected" });
+			await new Promise((resolve) => setTimeout(resolve, 20));
+			expect(tried).to.equal(before);
+			expect(signals.at(-1)?.aborted).to.equal(true);
+		});
+	}
 
 	describe("after a process change", () => {
 		it("creates anew, discards what it had, destroys nothing, and keeps its listeners", async () => {

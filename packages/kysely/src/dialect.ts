@@ -1,5 +1,5 @@
 import { OptionError, rejectUnknownOptions } from "@forksafe/core";
-import { Pool, type PoolConfig } from "@forksafe/pg";
+import { Client, Pool, type PoolConfig } from "@forksafe/pg";
 import { PostgresDialect, type PostgresDialectConfig } from "kysely";
 
 /** What Kysely's PostgresDialect takes, with a pool of @forksafe/pg or its options. */
@@ -23,8 +23,26 @@ export interface ForkSafePostgresDialectConfig extends Omit<PostgresDialectConfi
 export class ForkSafePostgresDialect extends PostgresDialect {
 	constructor(config: ForkSafePostgresDialectConfig) {
 		rejectUnknownOptions(config, ["pool", "cursor", "controlClient", "onCreateConnection", "onReserveConnection"]);
+		checkOthers(config);
 		super({ ...config, pool: kyselyPool(config.pool) });
 	}
+}
+
+function checkOthers(config: ForkSafePostgresDialectConfig): void {
+	for (const name of ["cursor", "onCreateConnection", "onReserveConnection"] as const) {
+		const value: unknown = config[name];
+		if (value !== undefined && typeof value !== "function") throw new OptionError(name, value, "must be a function");
+	}
+	// Kysely remembers the pid of a backend, and cancels by it on a connection of this class. One of ours looks first who
+	// this process is; another one would cancel the parent's query.
+	const { controlClient } = config;
+	if (controlClient !== undefined && !isOurs(controlClient)) {
+		throw new OptionError("controlClient", controlClient, "must be the Client of @forksafe/pg or extend it: leave it out");
+	}
+}
+
+function isOurs(constructor: unknown): boolean {
+	return typeof constructor === "function" && (constructor === Client || constructor.prototype instanceof Client);
 }
 
 function kyselyPool(pool: ForkSafePostgresDialectConfig["pool"]): PostgresDialectConfig["pool"] {

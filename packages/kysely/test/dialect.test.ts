@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
 import { OptionError } from "@forksafe/core";
-import { Pool } from "@forksafe/pg";
+import { Client, Pool } from "@forksafe/pg";
 import { expect } from "chai";
 import { Kysely, PostgresDialect, sql } from "kysely";
 import pg from "pg";
@@ -66,6 +66,23 @@ describe("ForkSafePostgresDialect", () => {
 		const db = open({ pool: poolOptions({ max: 1, options: "-c search_path=pg_catalog" }) });
 		const { rows } = await sql`show search_path`.execute(db);
 		expect(rows).to.deep.equal([{ search_path: "pg_catalog" }]);
+	});
+
+	it("refuses a control client that would cancel the query of another process, and takes ours", () => {
+		for (const controlClient of [pg.Client, class extends pg.Client {}, 5, {}]) {
+			const error = thrown(() => new ForkSafePostgresDialect({ pool: {}, controlClient: controlClient as never }));
+			expect(error).to.be.instanceOf(OptionError).and.to.include({ option: "controlClient", value: controlClient });
+		}
+		for (const controlClient of [Client, class extends Client {}, undefined]) {
+			new ForkSafePostgresDialect({ pool: {}, controlClient: controlClient as never });
+		}
+	});
+
+	it("refuses hooks and cursors that are no functions", () => {
+		for (const option of ["cursor", "onCreateConnection", "onReserveConnection"]) {
+			const error = thrown(() => new ForkSafePostgresDialect({ pool: {}, [option]: 5 }));
+			expect(error).to.be.instanceOf(OptionError).and.to.include({ option, value: 5 });
+		}
 	});
 
 	const url = "postgres://me:horse@localhost/db";

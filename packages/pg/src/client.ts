@@ -49,7 +49,7 @@ export class Client extends pg.Client {
 	/** Lets the process exit while the connection is open. */
 	declare unref: () => void;
 	/** Why this process may not use the connection; undefined as long as it may. */
-	private inherited: InheritedConnectionError | undefined;
+	private inherited: ProcessChange | undefined;
 	/** The generation that has connected; undefined before `connect()`. */
 	private generation: number | undefined;
 	private readonly looks: boolean;
@@ -66,7 +66,7 @@ export class Client extends pg.Client {
 			throw new OptionError("processWatch", processWatch, 'must be "always", "once" or "off"');
 		}
 		this.looks = processWatch !== "off"; // a client sees one change at most, so `once` is `always`
-		guardConnection(internals(this).connection, () => (!this.hasLooked && this.isInherited() ? this.inherited : undefined));
+		guardConnection(internals(this).connection, () => (this.hasLooked ? undefined : this.refusal()));
 	}
 
 	override connect(): Promise<Client>;
@@ -76,6 +76,12 @@ export class Client extends pg.Client {
 			this.generation = this.looks ? currentGeneration() : knownGeneration();
 			this.unregister = registerHolder(this.holder);
 			this.once("end", this.unregister);
+		}
+		const refusal = this.refusal();
+		if (refusal !== undefined) {
+			if (callback === undefined) return Promise.reject(refusal);
+			process.nextTick(callback as (error: Error) => void, refusal);
+			return;
 		}
 		return callback === undefined ? (super.connect() as Promise<Client>) : super.connect(callback);
 	}
@@ -96,7 +102,13 @@ export class Client extends pg.Client {
 	 * @throws InheritedConnectionError (ERR_FORKSAFE_INHERITED) when another process has opened this connection
 	 */
 	assertOwn(): void {
-		if (this.isInherited()) throw this.inherited as InheritedConnectionError;
+		const refusal = this.refusal();
+		if (refusal !== undefined) throw refusal;
+	}
+
+	/** A new error each time: pg and its users write into the errors that they get (their stack, the statement). */
+	private refusal(): InheritedConnectionError | undefined {
+		return this.isInherited() ? new InheritedConnectionError(this.inherited as ProcessChange) : undefined;
 	}
 
 	/** Whether it was forgotten, as far as is known without a look at the process. */
@@ -111,19 +123,18 @@ export class Client extends pg.Client {
 	 */
 	discard(change: ProcessChange): void {
 		if (this.inherited !== undefined) return;
-		const error = new InheritedConnectionError(change);
-		this.inherited = error;
+		this.inherited = change;
 		this.unregister();
 		const inside = internals(this);
 		inside._connectionError = true;
 		clearTimeout(inside.connectionTimeoutHandle);
 		Object.assign(this, { processID: null, secretKey: null });
-		inside._errorAllQueries(error);
-		if (inside._connecting) inside._connectionCallback?.(error);
+		refuseQueries(inside, change);
+		if (inside._connecting) inside._connectionCallback?.(new InheritedConnectionError(change));
 		else releaseCursors(inside.connection);
 		inside.connection.stream.destroy();
 		// Whoever listens for notifications learns that none will come. Without a listener `error` would be thrown.
-		process.nextTick(() => this.listenerCount("error") > 0 && this.emit("error", error));
+		process.nextTick(() => this.listenerCount("error") > 0 && this.emit("error", new InheritedConnectionError(change)));
 	}
 
 	override end(): Promise<void>;
@@ -137,7 +148,7 @@ export class Client extends pg.Client {
 	_pulseQueryQueue(): void {
 		const inside = internals(this);
 		if (inside._queryQueue.length > 0 && this.isInherited()) {
-			inside._errorAllQueries(this.inherited as InheritedConnectionError);
+			refuseQueries(inside, this.inherited as ProcessChange);
 			return;
 		}
 		this.hasLooked = true;
@@ -164,6 +175,17 @@ for (const name of ["processID", "secretKey"] as const) {
 
 function internals(client: pg.Client): PgClientInternals {
 	return client as unknown as PgClientInternals;
+}
+
+/** Fails what runs, what was sent behind it and what is queued. An error for each: their owners may write into it. */
+function refuseQueries(inside: PgClientInternals, change: ProcessChange): void {
+	const queries = [inside._getActiveQuery(), ...inside._sentQueryQueue, ...inside._queryQueue];
+	inside._activeQuery = null;
+	inside._sentQueryQueue.length = inside._queryQueue.length = 0;
+	for (const query of queries) {
+		// Not in this turn, as pg does it.
+		process.nextTick(() => query?.handleError(new InheritedConnectionError(change), inside.connection));
+	}
 }
 
 /** @param inherited why nothing may be written, or undefined */
@@ -195,11 +217,13 @@ function guardStream(stream: Duplex, inherited: () => Error | undefined): void {
 		};
 	}
 	const final = stream._final;
-	stream._final = (done) => {
-		const error = inherited();
-		if (error === undefined) final.call(stream, done);
-		else done(error);
-	};
+	if (final) {
+		stream._final = (done) => {
+			const error = inherited();
+			if (error === undefined) final.call(stream, done);
+			else done(error);
+		};
+	}
 }
 
 /** A cursor that is closed waits for a ReadyForQuery that this process will never read. */

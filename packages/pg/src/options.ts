@@ -8,6 +8,7 @@ import {
 } from "@forksafe/core";
 import pg from "pg";
 import { Client } from "./client.ts";
+import { checkClientOptions, clientOptions } from "./client-options.ts";
 
 /**
  * What pg's Pool takes, with its meaning and its defaults, and what forksafe adds. Two defaults are safer: without
@@ -58,37 +59,6 @@ const POOL_OPTIONS = [
 	"Promise",
 ];
 const LONGEST_TIMER_SECONDS = 2_147_483;
-/** `lib/client.js` and `lib/connection-parameters.js` of pg 8.23.1. */
-const CLIENT_OPTIONS = [
-	"user",
-	"database",
-	"password",
-	"port",
-	"host",
-	"connectionString",
-	"ssl",
-	"sslnegotiation",
-	"sslmode",
-	"options",
-	"application_name",
-	"fallback_application_name",
-	"client_encoding",
-	"replication",
-	"binary",
-	"types",
-	"stream",
-	"statement_timeout",
-	"lock_timeout",
-	"idle_in_transaction_session_timeout",
-	"query_timeout",
-	"connection",
-	"pipeline",
-	"keepAlive",
-	"keepAliveInitialDelayMillis",
-	"enableChannelBinding",
-	"scramMaxIterations",
-];
-
 /**
  * Tells pool and client options apart and speaks pg-pool's language to the engine.
  *
@@ -96,10 +66,11 @@ const CLIENT_OPTIONS = [
  */
 export function splitConfig(config: PoolConfig): SplitConfig {
 	// A client class of the application's own may well have options of its own.
-	if (config?.Client === undefined) rejectUnknownOptions(config, [...POOL_OPTIONS, ...CLIENT_OPTIONS]);
+	if (config?.Client === undefined) rejectUnknownOptions(config, [...POOL_OPTIONS, ...clientOptions]);
 	const client = Object.fromEntries(Object.entries(config).filter(([name]) => !POOL_OPTIONS.includes(name)));
 	// pg-pool hides the password from loggers by making it not enumerable, so it is not among the entries.
 	if (config.password !== undefined) client["password"] = config.password;
+	checkClientOptions(client);
 	return { pool: coreOptions(config), client, Client: clientClass(config.Client) };
 }
 
@@ -133,6 +104,7 @@ const checks = {
 	allowExitOnIdle: [(value) => typeof value === "boolean", "must be true or false"],
 	verify: [(value) => typeof value === "function", "must be a function"],
 	onConnect: [(value) => typeof value === "function", "must be a function"],
+	Promise: [(value) => typeof value === "function", "must be a promise class"],
 } satisfies { [Name in keyof PoolConfig]: [isRight: (value: unknown) => boolean, remedy: string] };
 
 function clientClass(given: unknown): typeof Client {

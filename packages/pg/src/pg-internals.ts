@@ -20,12 +20,21 @@ export interface PgClientInternals {
 	/** Answers `connect()`. */
 	_connectionCallback: ((error: Error) => void) | null;
 	readonly connectionTimeoutHandle?: NodeJS.Timeout;
-	readonly _queryQueue: readonly unknown[];
+	/** The query that the server answers; pg takes the next one of those sent when there is none. */
+	_getActiveQuery(): PgQueryInternals | null;
+	_activeQuery: PgQueryInternals | null;
+	/** Sent ahead, in pipeline mode. */
+	readonly _sentQueryQueue: PgQueryInternals[];
+	/** Not sent yet. */
+	readonly _queryQueue: PgQueryInternals[];
 	readonly connection: PgConnectionInternals;
-	/** Fails the running query, what was sent behind it and what is queued, on the next tick. */
-	_errorAllQueries(error: Error): void;
 	/** Sends the next query if the server is ready. Every query passes here: at once, or when its turn comes. */
 	_pulseQueryQueue(): void;
+}
+
+/** A query of pg, a cursor, a COPY: whatever `client.query` takes. */
+interface PgQueryInternals {
+	handleError(error: Error, connection: PgConnectionInternals): void;
 }
 
 /** `lib/connection.js`: the wire protocol over one stream, which is replaced once when TLS is negotiated. */
@@ -42,7 +51,7 @@ export function assertPgInternals(): void {
 	const client = pg.Client.prototype as unknown as Record<string, unknown>;
 	const connection = pg.Connection.prototype as unknown as Record<string, unknown>;
 	const missing = [
-		...["_errorAllQueries", "_pulseQueryQueue"].filter((name) => typeof client[name] !== "function"),
+		...["_getActiveQuery", "_pulseQueryQueue"].filter((name) => typeof client[name] !== "function"),
 		...["attachListeners", "close"].filter((name) => typeof connection[name] !== "function"),
 	];
 	if (missing.length > 0) {

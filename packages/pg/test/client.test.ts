@@ -1,3 +1,5 @@
+import { Socket } from "node:net";
+import { Duplex } from "node:stream";
 import { inspect } from "node:util";
 import { InheritedConnectionError, reportProcessChange } from "@forksafe/core";
 import { expect } from "chai";
@@ -6,7 +8,7 @@ import Cursor from "pg-cursor";
 import { FakeProcess } from "../../../test/support/fake-process.ts";
 import { rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
-import { Client } from "../src/index.ts";
+import { Client, type ClientConfig } from "../src/index.ts";
 import { ask, databaseUrl, untilSessions } from "./support/database.ts";
 import { CountingProxy } from "./support/proxy.ts";
 import { afterThisTest, openClient, openPool, uniqueName } from "./support/set-up.ts";
@@ -51,6 +53,13 @@ describe("Client", () => {
 		expect(rows).to.deep.equal([{ n: 6 }]);
 		await new Promise<void>((resolve) => called.end(() => resolve()));
 		expect((await rejection(called.query("select 1"))).message).to.include("not queryable");
+	});
+
+	it("ends over a stream of the application's own that has nothing to do at its end", async () => {
+		const client = new Client({ connectionString: databaseUrl(), stream: () => new Tunnel() } as ClientConfig);
+		await client.connect();
+		await client.query("select 1");
+		await client.end();
 	});
 
 	it("says goodbye to the server when it ends", async () => {
@@ -143,6 +152,16 @@ describe("a client after a process change", () => {
 		reportProcessChange();
 		for (const query of queries) expect(await query).to.be.instanceOf(InheritedConnectionError);
 		expect(order).to.deep.equal([0, 1, 2]);
+	});
+
+	it("gives each query an error of its own, for whoever gets it may write into it", async () => {
+		const client = await openClient();
+		const queries = [client.query("select pg_sleep(60)"), client.query("select 1")].map(rejection);
+		reportProcessChange();
+		const errors = await Promise.all([...queries, rejection(client.query("select 2")), rejection(client.query("select 3"))]);
+		for (const error of errors) error.message = `secret - ${error.message}`;
+		expect(new Set(errors).size).to.equal(4);
+		expect((await rejection(client.query("select 4"))).message).not.to.include("secret");
 	});
 
 	it("rejects what is in a pipeline, sent or not", async () => {
@@ -255,7 +274,10 @@ describe("a client after a process change", () => {
 	it("cannot be connected again", async () => {
 		const client = await openClient();
 		reportProcessChange();
-		expect((await rejection(client.connect())).message).to.include("already been connected");
+		await expectInherited(client.connect());
+		await expectInherited(
+			new Promise((resolve, reject) => client.connect((failure: Error | null) => (failure ? reject(failure) : resolve(0)))),
+		);
 		await expectInherited(client.query("select 1"));
 	});
 });
@@ -315,3 +337,31 @@ describe("a cursor after a process change", () => {
 		await pool.query("select 1");
 	});
 });
+
+/** A stream through which pg could be tunnelled: it writes and reads, and has no `_final`. */
+class Tunnel extends Duplex {
+	readonly #socket = new Socket();
+
+	connect(port: number, host: string): this {
+		this.#socket.on("data", (chunk) => this.push(chunk));
+		this.#socket.on("end", () => this.push(null));
+		this.#socket.connect(port, host, () => this.emit("connect"));
+		return this;
+	}
+
+	override _read(): void {}
+
+	override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+		this.#socket.write(chunk, () => done());
+	}
+
+	override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+		this.#socket.destroy();
+		done(error);
+	}
+
+	setNoDelay(): void {}
+	setKeepAlive(): void {}
+	ref(): void {}
+	unref(): void {}
+}

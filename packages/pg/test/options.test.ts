@@ -59,7 +59,7 @@ const accepted: Required<{ [Name in keyof PoolConfig]: readonly unknown[] }> = {
 const notWholeNumbers = [-1, 1.5, Number.NaN, "1", true];
 const notDurations = [-1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31, "1", true];
 
-const refused: { [Name in keyof PoolConfig]?: readonly unknown[] } = {
+const refused: Record<string, readonly unknown[]> = {
 	name: [5, null],
 	min: notWholeNumbers,
 	max: [...notWholeNumbers, 0, Number.POSITIVE_INFINITY],
@@ -76,6 +76,27 @@ const refused: { [Name in keyof PoolConfig]?: readonly unknown[] } = {
 	onProcessChange: ["log it", {}],
 	log: [true, console],
 	Client: [pg, {}, "pg", class {}, class NativeClient extends pg.Connection {}, null],
+	Promise: [5, {}],
+	user: [5, {}],
+	database: [{}, true],
+	host: [5, []],
+	port: ["abc", {}, -1, 65_536, 54.5, Number.NaN],
+	connectionString: [5, {}],
+	password: [5, {}],
+	ssl: [5],
+	options: [{}],
+	application_name: [5],
+	client_encoding: [8],
+	binary: ["x", 1],
+	types: [5, {}],
+	stream: [5, "socket"],
+	statement_timeout: [-1, "x", true],
+	lock_timeout: [-1],
+	idle_in_transaction_session_timeout: [-1],
+	query_timeout: ["x", -5],
+	keepAlive: ["x"],
+	keepAliveInitialDelayMillis: [-1],
+	enableChannelBinding: ["x"],
 };
 
 function refusal(config: unknown): OptionError {

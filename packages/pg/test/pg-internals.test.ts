@@ -4,7 +4,7 @@ import { thrown } from "../../../test/support/promises.ts";
 import { assertPgInternals } from "../src/pg-internals.ts";
 
 const relied: [string, object, string][] = [
-	["Client", pg.Client.prototype, "_errorAllQueries"],
+	["Client", pg.Client.prototype, "_getActiveQuery"],
 	["Client", pg.Client.prototype, "_pulseQueryQueue"],
 	["Connection", pg.Connection.prototype, "attachListeners"],
 	["Connection", pg.Connection.prototype, "close"],
@@ -38,7 +38,7 @@ describe("assertPgInternals", () => {
 		});
 		try {
 			expect(thrown(assertPgInternals).message).to.include(
-				"_errorAllQueries, _pulseQueryQueue, attachListeners, close of pg 8.23",
+				"_getActiveQuery, _pulseQueryQueue, attachListeners, close of pg 8.23",
 			);
 		} finally {
 			for (const giveBack of taken) giveBack();
