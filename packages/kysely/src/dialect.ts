@@ -41,8 +41,8 @@ function checkOthers(config: ForkSafePostgresDialectConfig): void {
 	}
 }
 
-function isOurs(constructor: unknown): boolean {
-	return typeof constructor === "function" && (constructor === Client || constructor.prototype instanceof Client);
+function isOurs(type: unknown): boolean {
+	return typeof type === "function" && (type === Client || type.prototype instanceof Client);
 }
 
 function kyselyPool(pool: ForkSafePostgresDialectConfig["pool"]): PostgresDialectConfig["pool"] {
