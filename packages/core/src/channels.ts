@@ -14,6 +14,8 @@ export const releaseChannel: Channel = channel("forksafe:connection:release");
 export const destroyChannel: Channel = channel("forksafe:connection:destroy");
 /** An inherited connection was forgotten: `{ pool, resource, change }`; `resource` is undefined while it was connecting. */
 export const discardChannel: Channel = channel("forksafe:connection:discard");
+/** A connection is held for longer than `leakThresholdMillis`: `{ pool, resource, heldMillis, stack }`. */
+export const leakChannel: Channel = channel("forksafe:connection:leak");
 /** A pool has started afresh: `{ pool, change }`. */
 export const processChangeChannel: Channel = channel("forksafe:pool:process-change");
 /** The last connection of a drained or closed pool has gone: `{ pool }`. */

@@ -32,8 +32,8 @@ export class Entry<R> {
 	resource: R | undefined = undefined;
 	/** Of the pool, when the connect began: in any other one this connection is inherited. */
 	readonly generation: number;
-	/** Milliseconds of the pool's clock. */
-	readonly createdAt: number;
+	/** When it is too old, in milliseconds of the pool's clock. */
+	readonly expiresAt: number;
 	/** Since when it has been seen idle by the maintenance tick; 0 until a tick has seen it. */
 	idleSince = 0;
 	/** How often it was handed out. */
@@ -45,9 +45,9 @@ export class Entry<R> {
 	/** Stops the deadline of what is going on (connect, validate, destroy). */
 	stopDeadline: () => void = nothing;
 
-	constructor(generation: number, createdAt: number) {
+	constructor(generation: number, expiresAt: number) {
 		this.generation = generation;
-		this.createdAt = createdAt;
+		this.expiresAt = expiresAt;
 	}
 
 	moveTo(next: EntryState): void {

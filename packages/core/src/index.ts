@@ -14,6 +14,7 @@ export {
 	QueueFullError,
 	ReleaseError,
 } from "./errors.ts";
+export type { Leak } from "./leak-watch.ts";
 export {
 	checkDuration,
 	defaultPoolOptions,

@@ -33,10 +33,18 @@ export interface PoolOptions {
 	destroyTimeoutMillis?: number;
 	/** A connection that nobody has used for this time is closed by the next maintenance tick. 0: never. @default 10000 */
 	idleTimeoutMillis?: number;
-	/** A connection older than this is closed when it is next idle. 0: never. @default 0 */
+	/**
+	 * A connection older than this is closed when it is next idle: up to a tenth earlier, at random for each, so that those
+	 * opened together do not all go at once (HikariCP's reason). 0: never. @default 0
+	 */
 	maxLifetimeMillis?: number;
 	/** A connection handed out this often is closed when it comes back. 0: never. @default 0 */
 	maxUses?: number;
+	/**
+	 * A connection that is held for longer is reported once, with the stack of who acquired it: a log line, the event `leak`,
+	 * the channel `forksafe:connection:leak`. Each acquire then costs a stack trace. 0: never. @default 0
+	 */
+	leakThresholdMillis?: number;
 	/**
 	 * Time between two maintenance ticks, which close what is idle too long and look who this process is. They are more
 	 * frequent than this where `idleTimeoutMillis` is short. @default 1000
@@ -50,6 +58,8 @@ export interface PoolOptions {
 	log?: (message: string) => void;
 	/** Where time comes from; for tests. @default the clock of the process */
 	clock?: Clock;
+	/** A number from 0 to 1, where chance is needed; for tests. @default read from the operating system */
+	random?: () => number;
 }
 
 /** Every option with its value; 0 means "off" or "no limit", as documented. */
@@ -68,11 +78,14 @@ export const defaultPoolOptions: ResolvedPoolOptions = {
 	idleTimeoutMillis: 10_000,
 	maxLifetimeMillis: 0,
 	maxUses: 0,
+	leakThresholdMillis: 0,
 	maintenanceIntervalMillis: 1_000,
 	processWatch: "always",
 	onProcessChange: () => {},
 	log: () => {},
 	clock: systemClock,
+	// Not Math.random: all children of a fork would draw the same numbers.
+	random: () => (crypto.getRandomValues(new Uint32Array(1))[0] ?? 0) / 2 ** 32,
 };
 
 /** setTimeout fires at once when it is given more. */
@@ -90,12 +103,14 @@ const checks: Record<keyof PoolOptions, (value: never) => string | undefined> = 
 	idleTimeoutMillis: duration(0),
 	maxLifetimeMillis: duration(0),
 	maxUses: wholeNumber(0),
+	leakThresholdMillis: duration(0),
 	maintenanceIntervalMillis: duration(1),
 	processWatch: (value: unknown) =>
 		value === "always" || value === "once" || value === "off" ? undefined : 'must be "always", "once" or "off"',
 	onProcessChange: mustBe("a function"),
 	log: mustBe("a function"),
 	clock: mustBe("an object"),
+	random: mustBe("a function"),
 };
 
 /**

@@ -18,6 +18,7 @@ import {
 	createChannel,
 	destroyChannel,
 	discardChannel,
+	leakChannel,
 	processChangeChannel,
 	releaseChannel,
 } from "./channels.ts";
@@ -37,6 +38,8 @@ import {
 	ReleaseError,
 } from "./errors.ts";
 import { guarded } from "./guarded.ts";
+import { type Leak, LeakWatch } from "./leak-watch.ts";
+import { LostTime } from "./lost-time.ts";
 import {
 	checkDuration,
 	type PoolOptions,
@@ -97,6 +100,8 @@ export interface PoolEvents<R> {
 	connectError: [error: ConnectError];
 	/** A connection of this process was ended; `error` says that it did not go politely. */
 	destroy: [resource: R, error?: unknown];
+	/** A connection is held for longer than `leakThresholdMillis`. */
+	leak: [leak: Leak<R>];
 	/** An inherited connection was forgotten. */
 	discard: [resource: R, change: ProcessChange];
 	/** The pool has started afresh in another process. */
@@ -107,6 +112,8 @@ export interface PoolEvents<R> {
 
 const DEFAULT_DRAIN_DEADLINE_MILLIS = 30_000;
 const SHORTEST_MAINTENANCE_INTERVAL_MILLIS = 10;
+/** So much of its lifetime a connection may lose by chance. */
+const LIFETIME_JITTER = 0.1;
 
 /**
  * Hands out connections of a {@link Driver}, at most `max` at a time, and starts afresh when its process has changed.
@@ -138,6 +145,8 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	#state: PoolState = "open";
 	#generation: number;
 	#looks: boolean;
+	readonly #lostTime: LostTime;
+	readonly #leakWatch: LeakWatch<R> | undefined;
 	/** How the registry reaches this pool. The registry holds it weakly, so the pool has to keep it. */
 	readonly #holder: ConnectionHolder = {
 		discardInherited: (change) => this.#startAfresh(change),
@@ -153,6 +162,9 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		this.options = resolvePoolOptions(options);
 		this.#driver = driver;
 		this.#clock = this.options.clock;
+		this.#lostTime = new LostTime(this.#clock);
+		const { leakThresholdMillis } = this.options;
+		if (leakThresholdMillis > 0) this.#leakWatch = new LeakWatch(leakThresholdMillis, this.#clock);
 		this.#looks = this.options.processWatch !== "off";
 		this.#generation = this.#looks ? currentGeneration() : knownGeneration();
 		this.#unregister = registerHolder(this.#holder);
@@ -173,6 +185,11 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	 * (ERR_FORKSAFE_OPTION), or the reason of the signal
 	 */
 	acquire(options?: AcquireOptions): Promise<R> {
+		if (this.#leakWatch !== undefined) return this.#watched(this.#leakWatch, options);
+		return this.#traced(options);
+	}
+
+	#traced(options: AcquireOptions | undefined): Promise<R> {
 		if (acquireChannel.hasSubscribers) return acquireChannel.tracePromise(() => this.#acquire(options), { pool: this });
 		return this.#acquire(options);
 	}
@@ -216,6 +233,16 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	}
 
 	/**
+	 * Replaces every connection, softly: those that are idle are ended now, those in use when they come back. For a
+	 * password that was rotated, or a server that is no longer the primary.
+	 */
+	evict(): void {
+		this.#look();
+		for (const entry of this.#entries) entry.isRetired = true;
+		this.#destroyIdle();
+	}
+
+	/**
 	 * For drivers that learn that a connection is broken: ended at once if it is idle, else when it comes back.
 	 *
 	 * @returns whether it was idle
@@ -241,6 +268,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		this.#look();
 		if (this.#entries.size === 0) return;
 		this.#startMaintenance();
+		this.#reportLeaks();
 		this.#retireAged();
 		this.#destroyIdle();
 	}
@@ -311,6 +339,18 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		return this.#wait(options ?? {});
 	}
 
+	/** Notes who acquires. The lease begins before whoever asked goes on: this handler stands before theirs. */
+	#watched(watch: LeakWatch<R>, options: AcquireOptions | undefined): Promise<R> {
+		const acquirer = new Error("acquired");
+		Error.captureStackTrace(acquirer, this.acquire);
+		const acquired = this.#traced(options);
+		acquired.then(
+			(resource) => watch.begin(this.#entryOf.get(resource) as Entry<R>, acquirer),
+			() => {},
+		);
+		return acquired;
+	}
+
 	/** Starts afresh if the process has changed. */
 	#look(): void {
 		const generation = this.#looks ? currentGeneration() : knownGeneration();
@@ -339,10 +379,18 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			return waiter.promise;
 		}
 
-		const stopDeadline = this.#deadline(timeoutMillis, () => {
+		const lostBefore = this.#lostTime.total;
+		const timeOut = (): void => {
 			const waited = this.#clock.now() - waiter.since;
+			// While the process did not run, those that it waits for could not come back either.
+			const left = timeoutMillis + this.#lostTime.total - lostBefore - waited;
+			if (left >= 1) {
+				stopDeadline = this.#deadline(left, timeOut);
+				return;
+			}
 			this.#giveUp(waiter, "timed out", new AcquireTimeoutError(this.#phase(), timeoutMillis, waited, this.stats()));
-		});
+		};
+		let stopDeadline = this.#deadline(timeoutMillis, timeOut);
 		const onAbort = (): void => this.#giveUp(waiter, "aborted", signal?.reason);
 		signal?.addEventListener("abort", onAbort, { once: true });
 		waiter.stopWatching = () => {
@@ -404,6 +452,8 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		this.#move(entry, "idle");
 		if (this.#waiters.size > 0) {
 			this.#grant(entry);
+		} else if (entry.isRetired) {
+			this.#destroy(entry); // evicted while it was being opened
 		} else {
 			entry.idleSince = 0;
 			this.#idle.push(entry);
@@ -432,7 +482,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	}
 
 	#connect(): void {
-		const entry = new Entry<R>(this.#generation, this.#clock.now());
+		const entry = new Entry<R>(this.#generation, this.#expiry());
 		this.#entries.add(entry);
 		this.#connecting++;
 		this.#startMaintenance();
@@ -451,6 +501,12 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			(resource) => this.#connected(entry, resource),
 			(error: unknown) => this.#connectFailed(entry, error),
 		);
+	}
+
+	#expiry(): number {
+		const { maxLifetimeMillis, random } = this.options;
+		if (maxLifetimeMillis === 0) return Number.POSITIVE_INFINITY;
+		return this.#clock.now() + maxLifetimeMillis * (1 - LIFETIME_JITTER * random());
 	}
 
 	/** It counts until the driver has given the socket up. */
@@ -614,6 +670,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			idleTimeoutMillis === 0
 				? maintenanceIntervalMillis
 				: Math.min(maintenanceIntervalMillis, Math.max(idleTimeoutMillis / 4, SHORTEST_MAINTENANCE_INTERVAL_MILLIS));
+		this.#lostTime.expectTick(interval);
 		this.#maintenance = this.#clock.setTimeout(() => this.maintain(), interval);
 		this.#maintenance.unref();
 	}
@@ -621,13 +678,23 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	#stopMaintenance(): void {
 		if (this.#maintenance !== undefined) this.#clock.clearTimeout(this.#maintenance);
 		this.#maintenance = undefined;
+		this.#lostTime.expectTick();
 	}
 
 	#retireAged(): void {
-		const { maxLifetimeMillis } = this.options;
-		if (maxLifetimeMillis === 0) return;
+		if (this.options.maxLifetimeMillis === 0) return;
 		const now = this.#clock.now();
-		for (const entry of this.#entries) if (now - entry.createdAt >= maxLifetimeMillis) entry.isRetired = true;
+		for (const entry of this.#entries) if (now >= entry.expiresAt) entry.isRetired = true;
+	}
+
+	#reportLeaks(): void {
+		for (const leak of this.#leakWatch?.find() ?? []) {
+			const { name, log } = this.options;
+			const held = Math.round(leak.heldMillis);
+			guarded(() => log(`forksafe: ${name}: a connection has been held for ${held} ms; acquired\n${leak.stack}`));
+			guarded(() => this.emit("leak", leak));
+			if (leakChannel.hasSubscribers) leakChannel.publish({ pool: this, ...leak });
+		}
 	}
 
 	/** Those at the bottom of the stack have been idle longest. */
@@ -670,6 +737,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		this.#idle = [];
 		this.#connecting = this.#validating = this.#destroying = 0;
 		this.#stopMaintenance();
+		this.#leakWatch?.clear();
 		for (let waiter = this.#waiters.shift(); waiter !== undefined; waiter = this.#waiters.shift()) {
 			waiter.fail("rejected", new ProcessChangedError(change));
 		}

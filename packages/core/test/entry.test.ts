@@ -22,7 +22,7 @@ function followers(from: EntryState): EntryState[] {
 
 describe("entry", () => {
 	it("begins as a connect in progress", () => {
-		expect(new Entry(0, 5)).to.include({ state: "connecting", createdAt: 5, resource: undefined, uses: 0 });
+		expect(new Entry(0, 5)).to.include({ state: "connecting", expiresAt: 5, resource: undefined, uses: 0 });
 	});
 
 	it("is used or validated only when it was idle", () => {

@@ -84,6 +84,8 @@ interface Life {
 interface Acquire {
 	readonly madeIn: number;
 	readonly since: number;
+	/** How long the process had been stopped by then. */
+	readonly stoppedBefore: number;
 	readonly timeoutMillis: number;
 	readonly controller: AbortController | undefined;
 	state: "pending" | "granted" | "rejected";
@@ -138,6 +140,7 @@ class World {
 	readonly driver: WatchedDriver;
 	readonly pool: Pool<Connection>;
 	readonly #setting: Setting;
+	#stoppedMillis = 0;
 	readonly #fake: FakeProcess;
 	readonly #lives = new Map<Connection, Life>();
 	readonly #connects = new Map<ConnectGate, number>();
@@ -154,7 +157,7 @@ class World {
 		this.#fake = fake;
 		this.driver = new WatchedDriver(this, options);
 		const { validates: _, heedsAbort: __, ...poolOptions } = options;
-		this.pool = new Pool(this.driver, { ...poolOptions, clock: this.clock });
+		this.pool = new Pool(this.driver, { ...poolOptions, clock: this.clock, random: () => 0.5 });
 	}
 
 	/** What must not be. It is kept until the next check, because the pool catches what a driver throws. */
@@ -252,9 +255,10 @@ class World {
 
 		const waiting = this.#acquires.filter((acquire) => acquire.state === "pending");
 		must("pending are those who wait", pending === waiting.length);
-		for (const { madeIn, since, timeoutMillis } of waiting) {
+		for (const { madeIn, since, stoppedBefore, timeoutMillis } of waiting) {
 			must("nobody of another process waits", madeIn === this.process);
-			must("nobody waits beyond the time-out", timeoutMillis === 0 || this.clock.now() - since < timeoutMillis);
+			const waited = this.clock.now() - since - (this.#stoppedMillis - stoppedBefore);
+			must("nobody waits beyond the time-out, while the process runs", timeoutMillis === 0 || waited < timeoutMillis);
 		}
 	}
 
@@ -321,6 +325,7 @@ class World {
 				await clock.advance(1 + n * 12);
 				break;
 			case "the process is stopped and goes on":
+				this.#stoppedMillis += n * 50 + pool.options.maintenanceIntervalMillis;
 				clock.jump(n * 50);
 				break;
 			case "the process changes":
@@ -345,6 +350,7 @@ class World {
 		const acquire: Acquire = {
 			madeIn: this.process,
 			since: this.clock.now(),
+			stoppedBefore: this.#stoppedMillis,
 			timeoutMillis: timeoutMillis ?? this.#setting.acquireTimeoutMillis ?? 0,
 			controller,
 			state: "pending",

@@ -19,11 +19,13 @@ const bad: Record<keyof PoolOptions, readonly unknown[]> = {
 	idleTimeoutMillis: notDurations,
 	maxLifetimeMillis: notDurations,
 	maxUses: notWholeNumbers,
+	leakThresholdMillis: notDurations,
 	maintenanceIntervalMillis: [...notDurations, 0],
 	processWatch: ["sometimes", true, null],
 	onProcessChange: ["log it", null, {}],
 	log: [true, null, console],
 	clock: [0, null, Date],
+	random: [0.5, null],
 };
 
 describe("options", () => {
@@ -113,6 +115,7 @@ describe("options", () => {
 			idleTimeoutMillis: 10_000,
 			maxLifetimeMillis: 0,
 			maxUses: 0,
+			leakThresholdMillis: 0,
 			maintenanceIntervalMillis: 1_000,
 			processWatch: "always",
 		});

@@ -21,7 +21,7 @@ import {
 import pg from "pg";
 import { assertPgInternals, type PgClientInternals, type PgConnectionInternals } from "./pg-internals.ts";
 
-/** What pg's client takes, and how it notices that its process has changed. */
+/** What pg's client takes, with TCP keep-alive on unless it is switched off, and how it notices that its process has changed. */
 export interface ClientConfig extends pg.ClientConfig {
 	/** As in the pool's options. @default "always" */
 	processWatch?: ProcessWatch | undefined;
@@ -60,8 +60,9 @@ export class Client extends pg.Client {
 	private readonly holder: ConnectionHolder = { discardInherited: (change) => this.discard(change) };
 
 	constructor(config?: string | ClientConfig) {
-		super(config);
-		const { processWatch = "always" } = typeof config === "object" ? config : {};
+		const settings = withKeepAlive(config);
+		super(settings);
+		const { processWatch = "always" } = settings;
 		if (!["always", "once", "off"].includes(processWatch)) {
 			throw new OptionError("processWatch", processWatch, 'must be "always", "once" or "off"');
 		}
@@ -171,6 +172,15 @@ for (const name of ["processID", "secretKey"] as const) {
 			this[stored] = value ?? undefined;
 		},
 	});
+}
+
+/** A half-open connection looks alive until TCP asks. pg does not ask unless it is told to. */
+function withKeepAlive(config: string | ClientConfig = {}): ClientConfig {
+	if (typeof config === "string") return { connectionString: config, keepAlive: true };
+	const settings = { ...config, keepAlive: config.keepAlive ?? true };
+	// Whoever hides the password from loggers makes it not enumerable.
+	if (config.password !== undefined) settings.password = config.password;
+	return settings;
 }
 
 function internals(client: pg.Client): PgClientInternals {

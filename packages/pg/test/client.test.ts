@@ -70,6 +70,25 @@ describe("Client", () => {
 		await untilSessions(applicationName, 0);
 	});
 
+	it("asks TCP to keep the connection alive, unless it is told not to", async () => {
+		const asked = async (config: ClientConfig): Promise<unknown[]> => {
+			const calls: unknown[] = [];
+			const stream = (): Socket => {
+				const socket = new Socket();
+				socket.setKeepAlive = (enable) => {
+					calls.push(enable);
+					return socket;
+				};
+				return socket;
+			};
+			await openClient({ ...config, stream } as ClientConfig);
+			return calls;
+		};
+		expect(await asked({})).to.deep.equal([true]);
+		expect(await asked({ keepAlive: true, keepAliveInitialDelayMillis: 5 })).to.deep.equal([true]);
+		expect(await asked({ keepAlive: false })).to.deep.equal([]);
+	});
+
 	it("rejects connect with the driver's own error", async () => {
 		expect((await rejection(new Client({ host: "127.0.0.1", port: 1 }).connect())).code).to.equal("ECONNREFUSED");
 		const called = new Client({ host: "127.0.0.1", port: 1 });

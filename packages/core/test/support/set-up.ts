@@ -8,12 +8,12 @@ export interface SetUp {
 	readonly clock: FakeClock;
 }
 
-/** A pool over a gated driver and a fake clock. */
+/** A pool over a gated driver, a fake clock, and no chance. */
 export function setUp(options: PoolOptions & GatedDriverOptions = {}): SetUp {
 	const { stopsAt, validates, ...poolOptions } = options;
 	const clock = new FakeClock();
 	const driver = new GatedDriver({ ...(stopsAt && { stopsAt }), ...(validates !== undefined && { validates }) });
-	return { pool: new Pool(driver, { clock, ...poolOptions }), driver, clock };
+	return { pool: new Pool(driver, { clock, random: () => 0, ...poolOptions }), driver, clock };
 }
 
 /** Takes so many connections. */

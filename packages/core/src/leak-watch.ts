@@ -1,0 +1,53 @@
+import type { Clock } from "./clock.ts";
+import type { Entry } from "./entry.ts";
+
+/** A connection that has been held for longer than `leakThresholdMillis`. */
+export interface Leak<R> {
+	readonly resource: R;
+	readonly heldMillis: number;
+	/** Where it was acquired: the frames of the call, a line each. */
+	readonly stack: string;
+}
+
+interface Lease {
+	readonly since: number;
+	/** An error is the cheapest way to a stack: it is made readable only when somebody reads it. */
+	readonly acquirer: Error;
+}
+
+/** Remembers who has acquired what, and finds those who have held it for too long, each once. */
+export class LeakWatch<R> {
+	readonly #clock: Clock;
+	readonly #thresholdMillis: number;
+	readonly #leases = new Map<Entry<R>, Lease>();
+
+	constructor(thresholdMillis: number, clock: Clock) {
+		this.#thresholdMillis = thresholdMillis;
+		this.#clock = clock;
+	}
+
+	begin(entry: Entry<R>, acquirer: Error): void {
+		this.#leases.set(entry, { since: this.#clock.now(), acquirer });
+	}
+
+	/** Those that are in use for too long, and were not found before. */
+	find(): Leak<R>[] {
+		const now = this.#clock.now();
+		const leaks: Leak<R>[] = [];
+		for (const [entry, { since, acquirer }] of this.#leases) {
+			const isLeaked = entry.state === "used" && now - since >= this.#thresholdMillis;
+			if (isLeaked) leaks.push({ resource: entry.resource as R, heldMillis: now - since, stack: framesOf(acquirer) });
+			if (isLeaked || entry.state !== "used") this.#leases.delete(entry);
+		}
+		return leaks;
+	}
+
+	/** What was acquired in another process is no leak of this one. */
+	clear(): void {
+		this.#leases.clear();
+	}
+}
+
+function framesOf({ stack = "" }: Error): string {
+	return stack.split("\n").slice(1).join("\n");
+}
