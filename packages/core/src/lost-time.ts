@@ -30,7 +30,7 @@ export class LostTime {
 	}
 
 	/** A sign of life; the next one is due in so many milliseconds, or, without a number, not at all. */
-	expectTick(millis = Number.POSITIVE_INFINITY): void {
+	expectTick(millis: number = Number.POSITIVE_INFINITY): void {
 		void this.total;
 		this.#lastSeenAt = this.#clock.now();
 		this.#interval = millis;

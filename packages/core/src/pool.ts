@@ -185,12 +185,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	 * (ERR_FORKSAFE_OPTION), or the reason of the signal
 	 */
 	acquire(options?: AcquireOptions): Promise<R> {
-		if (this.#leakWatch !== undefined) return this.#watched(this.#leakWatch, options);
-		return this.#traced(options);
-	}
-
-	#traced(options: AcquireOptions | undefined): Promise<R> {
-		if (acquireChannel.hasSubscribers) return acquireChannel.tracePromise(() => this.#acquire(options), { pool: this });
+		if (this.#leakWatch !== undefined || acquireChannel.hasSubscribers) return this.#acquireWatched(options);
 		return this.#acquire(options);
 	}
 
@@ -339,11 +334,15 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		return this.#wait(options ?? {});
 	}
 
-	/** Notes who acquires. The lease begins before whoever asked goes on: this handler stands before theirs. */
-	#watched(watch: LeakWatch<R>, options: AcquireOptions | undefined): Promise<R> {
+	#acquireWatched(options: AcquireOptions | undefined): Promise<R> {
+		const watch = this.#leakWatch;
+		const acquired = acquireChannel.hasSubscribers
+			? acquireChannel.tracePromise(() => this.#acquire(options), { pool: this })
+			: this.#acquire(options);
+		if (watch === undefined) return acquired;
 		const acquirer = new Error("acquired");
 		Error.captureStackTrace(acquirer, this.acquire);
-		const acquired = this.#traced(options);
+		// The lease begins before whoever asked goes on: this handler stands before theirs.
 		acquired.then(
 			(resource) => watch.begin(this.#entryOf.get(resource) as Entry<R>, acquirer),
 			() => {},
