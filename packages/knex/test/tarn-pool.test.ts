@@ -53,7 +53,8 @@ describe("TarnPool", () => {
 	});
 
 	it("rejects with tarn's TimeoutError when a create takes too long", async () => {
-		const { pool } = make({ create: () => new Promise<Thing>(() => {}), createTimeoutMillis: 10, destroyTimeoutMillis: 1 });
+		const create = (): Promise<Thing> => new Promise(() => {});
+		const { pool } = make({ create, propagateCreateError: true, createTimeoutMillis: 10, destroyTimeoutMillis: 1 });
 		expect(await rejection(pool.acquire().promise)).to.be.instanceOf(TimeoutError);
 	});
 
