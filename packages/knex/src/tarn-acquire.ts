@@ -1,4 +1,5 @@
 import { knownGeneration } from "@forksafe/core";
+import { TimeoutError } from "tarn";
 
 /** A request to the engine. It brings some resource, and whoever is first in line takes it. */
 export interface Ticket<R> {
@@ -41,7 +42,7 @@ export class Acquire<R> {
 		if (!this.isPending) return;
 		this.#settle();
 		this.isRejected = true;
-		this.#deferred.reject(reason);
+		this.#deferred.reject(this.#explained(reason));
 		this.onRejected();
 	}
 
@@ -49,6 +50,11 @@ export class Acquire<R> {
 		if (!this.isPending) return;
 		this.#settle();
 		this.#deferred.resolve(resource);
+	}
+
+	#explained(reason: unknown): unknown {
+		if (!(reason instanceof TimeoutError) || this.possibleTimeoutCause === null) return reason;
+		return Object.assign(new TimeoutError(this.possibleTimeoutCause.message), { cause: reason.cause });
 	}
 
 	#settle(): void {

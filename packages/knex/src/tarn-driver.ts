@@ -51,9 +51,10 @@ export class TarnDriver<R extends object> implements Driver<R> {
 				const turn = this.#nextTurn(signal);
 				// It counts against `max` until it has gone.
 				await atMost(this.#destroyTimeoutMillis, attempt.gone, signal);
-				if (this.#host().wouldBeUnserved() > 0) await turn.promise;
+				const isNeeded = this.#host().wouldBeUnserved() > 0;
+				if (isNeeded) await turn.promise;
 				this.#failed.delete(turn.resolve);
-				if (signal.aborted || this.#host().wouldBeUnserved() <= 0) throw error;
+				if (signal.aborted || !isNeeded || this.creating >= this.#host().waiting().length) throw error;
 			}
 		}
 	}
@@ -173,11 +174,10 @@ class Attempt<R extends object> {
 
 	/** Those that wait: the first one at once, the others when their time is up. */
 	#tell(waiting: readonly Acquire<R>[], error: unknown): void {
-		if (this.#options.propagateCreateError === true) {
-			const isTimeout = error instanceof TimeoutError && error.cause instanceof ConnectError;
-			this.#host.waiting()[0]?.reject(isTimeout ? error : new ConnectError(error).asDriverError());
-		}
 		for (const acquire of waiting) acquire.possibleTimeoutCause = error as Error;
+		if (this.#options.propagateCreateError !== true) return;
+		const isTimeout = error instanceof TimeoutError && error.cause instanceof ConnectError;
+		this.#host.waiting()[0]?.reject(isTimeout ? error : new ConnectError(error).asDriverError());
 	}
 
 	#deadline(signal: AbortSignal): { readonly promise: Promise<never>; readonly stop: () => void } {

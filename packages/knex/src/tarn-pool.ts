@@ -104,11 +104,8 @@ export class TarnPool<R extends object> extends Tarn<R> {
 				throw reason;
 			},
 		);
-		const { begun } = this.driver;
 		this.line.push(acquire);
-		this.ask(acquire);
-		// tarn creates for who comes, also while a create that has failed waits for its next try.
-		if (this.driver.begun === begun && this.driver.creating < this.engine.stats().pending) this.driver.retry();
+		this.hurryAfter(() => this.ask(acquire));
 		return acquire as unknown as ReturnType<Tarn<R>["acquire"]>;
 	}
 
@@ -190,6 +187,16 @@ export class TarnPool<R extends object> extends Tarn<R> {
 		);
 	}
 
+	/** When somebody waits anew, tarn creates at once, also while a create that has failed waits for its next try. */
+	private hurryAfter(action: () => void): void {
+		const { begun } = this.driver;
+		action();
+		if (this.driver.begun !== begun) return;
+		const { pending, connecting, destroying } = this.engine.stats();
+		const createsWhenOneHasEnded = destroying > 0 && pending > connecting;
+		if (this.driver.creating < pending && !createsWhenOneHasEnded) this.driver.retry();
+	}
+
 	/** To the first in line, who may be another one than who has sent for it. */
 	private offer(resource: R, ticket: Ticket<R>): void {
 		this.idleSince.delete(resource);
@@ -227,10 +234,12 @@ export class TarnPool<R extends object> extends Tarn<R> {
 				this.grant(resource, acquire);
 				return;
 			}
-			this.engine.release(resource, { destroy: true });
-			if (!acquire.isPending) return;
-			this.line.unshift(acquire);
-			this.ask(acquire);
+			this.hurryAfter(() => {
+				this.engine.release(resource, { destroy: true });
+				if (!acquire.isPending) return;
+				this.line.unshift(acquire);
+				this.ask(acquire);
+			});
 		};
 		const { validateTimeoutMillis } = this.engine.options;
 		const timer = setTimeout(() => {
@@ -251,7 +260,7 @@ export class TarnPool<R extends object> extends Tarn<R> {
 		const { timeoutMillis, possibleTimeoutCause, since } = acquire;
 		const cause = new AcquireTimeoutError(this.phase(acquire, stats), timeoutMillis, performance.now() - since, stats);
 		if (possibleTimeoutCause !== null) cause.cause = possibleTimeoutCause;
-		acquire.reject(Object.assign(new TimeoutError(possibleTimeoutCause?.message ?? cause.message), { cause }));
+		acquire.reject(Object.assign(new TimeoutError(cause.message), { cause }));
 	}
 
 	private phase(acquire: Acquire<R>, { connecting }: PoolStats): AcquirePhase {
