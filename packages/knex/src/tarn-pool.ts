@@ -40,6 +40,8 @@ export class TarnPool<R extends object> extends Tarn<R> {
 	private readonly fresh = new WeakSet<R>();
 	/** What can be released. */
 	private readonly handedOut = new WeakSet<R>();
+	/** Destroyed or discarded: it may still be released. */
+	private readonly ended = new WeakSet<R>();
 
 	constructor(options: TarnPoolOptions<R>) {
 		checkTarnOptions(options);
@@ -57,7 +59,7 @@ export class TarnPool<R extends object> extends Tarn<R> {
 		if (options.log !== undefined) this.log = options.log;
 		engine.on("connect", (resource) => this.created(resource));
 		engine.on("destroy", (resource, error) => {
-			this.idleSince.delete(resource);
+			this.end(resource);
 			driver.destroyed(resource, error);
 		});
 		engine.on("discard", (resource, change) => this.discarded(resource, change));
@@ -169,7 +171,7 @@ export class TarnPool<R extends object> extends Tarn<R> {
 	}
 
 	private giveBack(resource: R): void {
-		this.idleSince.set(resource, performance.now());
+		if (!this.ended.has(resource)) this.idleSince.set(resource, performance.now());
 		this.engine.release(resource);
 	}
 
@@ -274,8 +276,13 @@ export class TarnPool<R extends object> extends Tarn<R> {
 		setImmediate(() => this.fresh.delete(resource));
 	}
 
-	private discarded(resource: R, change: ProcessChange): void {
+	private end(resource: R): void {
+		this.ended.add(resource);
 		this.idleSince.delete(resource);
+	}
+
+	private discarded(resource: R, change: ProcessChange): void {
+		this.end(resource);
 		const acquire = this.validating.get(resource);
 		this.validating.delete(resource);
 		acquire?.reject(new ProcessChangedError(change));
