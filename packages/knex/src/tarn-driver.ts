@@ -105,15 +105,14 @@ export class TarnDriver<R extends object> implements Driver<R> {
 		const { resolve } = turn;
 		this.#failed.add(resolve);
 		const timer = setTimeout(() => this.retry(), this.#options.createRetryIntervalMillis ?? DEFAULT_RETRY_INTERVAL_MILLIS);
-		signal.addEventListener(
-			"abort",
-			() => {
-				clearTimeout(timer);
-				this.#failed.delete(resolve);
-				resolve();
-			},
-			{ once: true },
-		);
+		const onAbort = (): void => {
+			clearTimeout(timer);
+			this.#failed.delete(resolve);
+			resolve();
+		};
+		signal.addEventListener("abort", onAbort, { once: true });
+		// The signal lives as long as it is tried.
+		void turn.promise.then(() => signal.removeEventListener("abort", onAbort));
 		return turn;
 	}
 }
@@ -141,16 +140,14 @@ class Attempt<R extends object> {
 		const deadline = this.#deadline(signal);
 		const end = once(() => {
 			deadline.stop();
+			signal.removeEventListener("abort", onAbort);
 			isOver();
 		});
-		signal.addEventListener(
-			"abort",
-			() => {
-				end();
-				inner.abort(signal.reason);
-			},
-			{ once: true },
-		);
+		const onAbort = (): void => {
+			end();
+			inner.abort(signal.reason);
+		};
+		signal.addEventListener("abort", onAbort, { once: true });
 		try {
 			host.look();
 			signal.throwIfAborted();
