@@ -14,7 +14,8 @@ import {
 	pgDialect,
 	usesPgNative,
 } from "./knex-internals.ts";
-import { checkFunction, TarnPool, type TarnPoolOptions } from "./tarn-pool.ts";
+import { checkFunction, type TarnPoolOptions } from "./tarn-options.ts";
+import { TarnPool } from "./tarn-pool.ts";
 
 declare module "knex" {
 	namespace Knex {

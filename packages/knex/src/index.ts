@@ -1,3 +1,4 @@
 export { ForkSafePostgres, forkSafe } from "./fork-safe.ts";
 export type { KnexClientClass } from "./knex-internals.ts";
-export { TarnPool, type TarnPoolOptions } from "./tarn-pool.ts";
+export type { TarnPoolOptions } from "./tarn-options.ts";
+export { TarnPool } from "./tarn-pool.ts";

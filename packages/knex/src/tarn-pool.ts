@@ -1,106 +1,76 @@
 /**
  * tarn's interface over core's engine: what Knex and its users call, and what they test with `instanceof`. tarn's own
- * lists stay empty; its emitter and its event numbers are used as they are.
+ * lists stay empty; its emitter, its event numbers, its reaping interval and its `destroy()` are used as they are.
+ *
+ * Who waits, waits here, and sends the engine for a resource with a ticket. Tickets are alike: what one brings goes to
+ * the first in line, so that an acquire whose resource was found broken stays first, as it does in tarn.
  */
 import {
+	type AcquirePhase,
 	AcquireTimeoutError,
 	ConnectError,
-	checkDuration,
-	type Driver,
 	Pool as Engine,
-	type PoolOptions as EngineOptions,
-	OptionError,
+	knownGeneration,
+	type PoolStats,
 	type ProcessChange,
+	ProcessChangedError,
 	type ProcessWatch,
-	ReleaseError,
-	rejectUnknownOptions,
 } from "@forksafe/core";
 import { Pool as Tarn, TimeoutError } from "tarn";
+import { Acquire, type Ticket } from "./tarn-acquire.ts";
+import { type Host, TarnDriver } from "./tarn-driver.ts";
+import { checkTarnOptions, engineOptions, type TarnPoolOptions } from "./tarn-options.ts";
 
-type Callback<R> = (error: unknown, resource?: R) => void;
-
-/** tarn's options, with its defaults, and what forksafe adds. Durations in milliseconds; 0 switches a limit off. */
-export interface TarnPoolOptions<R extends object> {
-	/**
-	 * Opens a resource: calls back, or returns a promise. The signal, which tarn does not have, is aborted when the resource
-	 * is not wanted any more: its time is up, the pool is being destroyed, the process has changed.
-	 */
-	create: (callback: Callback<R>, signal: AbortSignal) => R | PromiseLike<R> | void;
-	/** Ends a resource of this process politely. */
-	destroy: (resource: R) => unknown;
-	/** Asked before a resource is handed out again. */
-	validate?: (resource: R) => boolean | PromiseLike<boolean>;
-	/** Forgets an inherited resource without writing a byte. @default calls `resource.discard(change)` */
-	discard?: (resource: R, change: ProcessChange) => void;
-	min: number;
-	max: number;
-	/** @default 30000 */
-	acquireTimeoutMillis?: number;
-	/** @default 30000 */
-	createTimeoutMillis?: number;
-	/** @default 5000 */
-	destroyTimeoutMillis?: number;
-	/** @default 30000 */
-	idleTimeoutMillis?: number;
-	/** @default 1000 */
-	reapIntervalMillis?: number;
-	/** Time between two tries to create, with `propagateCreateError: false`. @default 200 */
-	createRetryIntervalMillis?: number;
-	/** Whether a failed create rejects an acquire at once, or is tried again until the acquire times out. @default false */
-	propagateCreateError?: boolean;
-	log?: (message: string, level: "warn") => void;
-	/** What the pool is called in log lines. @default "pool" */
-	name?: string;
-	/** More acquires than this may not wait. 0: no limit. @default 0 */
-	maxPending?: number;
-	/** @default "always" */
-	processWatch?: ProcessWatch;
-	/** Called once after each process change. */
-	onProcessChange?: (change: ProcessChange) => void;
-}
-
-const NAMES_IN_ENGINE: Record<string, keyof EngineOptions> = {
-	min: "min",
-	max: "max",
-	name: "name",
-	maxPending: "maxPending",
-	processWatch: "processWatch",
-	onProcessChange: "onProcessChange",
-	acquireTimeoutMillis: "acquireTimeoutMillis",
-	createTimeoutMillis: "connectTimeoutMillis",
-	destroyTimeoutMillis: "destroyTimeoutMillis",
-	idleTimeoutMillis: "idleTimeoutMillis",
-	reapIntervalMillis: "maintenanceIntervalMillis",
-};
-const OTHER_NAMES = ["create", "destroy", "validate", "discard", "log", "createRetryIntervalMillis", "propagateCreateError"];
-const TARN_DEFAULTS: EngineOptions = { connectTimeoutMillis: 30_000, idleTimeoutMillis: 30_000 };
+const DEFAULT_IDLE_TIMEOUT_MILLIS = 30_000;
 
 /** @throws OptionError (ERR_FORKSAFE_OPTION) from the constructor */
 export class TarnPool<R extends object> extends Tarn<R> {
 	/** @internal How a resource is to notice a change: `once` is over after the first. */
 	processWatch: ProcessWatch;
 	private readonly engine: Engine<R>;
+	private readonly driver: TarnDriver<R>;
+	private readonly validator: TarnPoolOptions<R>["validate"];
+	/** Who waits for a resource, the first in line first; each has a ticket. */
+	private readonly line: Acquire<R>[] = [];
+	/** For whom a resource is being validated. */
+	private readonly validating = new Map<R, Acquire<R>>();
+	/** Since when a resource has been idle, the one that will be handed out next last. */
+	private readonly idleSince = new Map<R, number>();
+	/** Just created: to be handed out without a validation. */
+	private readonly fresh = new WeakSet<R>();
+	/** What can be released. */
+	private readonly handedOut = new WeakSet<R>();
+	/** Destroyed or discarded: it may still be released. */
+	private readonly ended = new WeakSet<R>();
 
 	constructor(options: TarnPoolOptions<R>) {
 		checkTarnOptions(options);
-		// The engine first: it refuses what tarn would call by other names.
-		const self: { pool?: TarnPool<R> } = {};
-		const driver = new TarnDriver(options, () => self.pool as TarnPool<R>);
+		const driver = new TarnDriver<R>(options, () => (this as TarnPool<R>).host);
 		const engine = new Engine<R>(driver, engineOptions(options));
 		const { create, destroy, min, max } = options;
 		super({ create: create as () => Promise<R>, destroy, min, max });
-		self.pool = this;
 		this.engine = engine;
+		this.driver = driver;
+		this.validator = options.validate;
+		this.acquireTimeoutMillis = engine.options.acquireTimeoutMillis;
+		this.idleTimeoutMillis = options.idleTimeoutMillis ?? DEFAULT_IDLE_TIMEOUT_MILLIS;
+		this.reapIntervalMillis = options.reapIntervalMillis ?? this.reapIntervalMillis;
 		this.processWatch = engine.options.processWatch;
+		if (options.log !== undefined) this.log = options.log;
+		engine.on("connect", (resource) => this.created(resource));
+		engine.on("destroy", (resource, error) => {
+			this.end(resource);
+			driver.destroyed(resource, error);
+		});
+		engine.on("discard", (resource, change) => this.discarded(resource, change));
 		engine.on("processChange", () => {
 			if (this.processWatch === "once") this.processWatch = "off";
+			this._stopReaping();
 		});
-		if (options.log !== undefined) this.log = options.log;
 	}
 
 	override numUsed(): number {
-		const { used, validating } = this.engine.stats();
-		return used + validating;
+		return this.engine.stats().used;
 	}
 
 	override numFree(): number {
@@ -108,65 +78,75 @@ export class TarnPool<R extends object> extends Tarn<R> {
 	}
 
 	override numPendingAcquires(): number {
-		const { pending, validating } = this.engine.stats();
-		return Math.max(0, pending - validating);
+		return this.engine.stats().pending;
 	}
 
+	/** Those included to whom the engine has just given a resource, and who do not know it yet. */
 	override numPendingValidations(): number {
-		return this.engine.stats().validating;
+		return this.validating.size + Math.max(0, this.line.length - this.engine.stats().pending);
 	}
 
 	override numPendingCreates(): number {
-		return this.engine.stats().connecting;
+		this.look();
+		return this.driver.creating;
 	}
 
 	/** Rejects with tarn's TimeoutError when the time is up; its `cause` has the numbers. */
 	override acquire(): ReturnType<Tarn<R>["acquire"]> {
 		const eventId = this.eventId++;
 		this._executeEventHandlers("acquireRequest", eventId);
-		const abort = new AbortController();
-		const promise = this.engine.acquire({ signal: abort.signal }).then(
+		const acquire = new Acquire<R>(this.acquireTimeoutMillis, (late) => this.timeOut(late));
+		acquire.promise = acquire.promise.then(
 			(resource) => {
 				this._executeEventHandlers("acquireSuccess", eventId, resource);
 				return resource;
 			},
 			(reason: unknown) => {
-				const error = inTheWordsOfTarn(reason);
-				this._executeEventHandlers("acquireFail", eventId, error);
-				throw error;
+				this._executeEventHandlers("acquireFail", eventId, reason);
+				throw reason;
 			},
 		);
-		return { promise, abort: () => abort.abort(new Error("aborted")) } as ReturnType<Tarn<R>["acquire"]>;
+		this.line.push(acquire);
+		this.hurryAfter(() => this.ask(acquire));
+		return acquire as unknown as ReturnType<Tarn<R>["acquire"]>;
 	}
 
 	/** @returns whether the resource was taken back, as tarn does: false for a stranger and for a second release */
 	override release(resource: R): boolean {
 		this._executeEventHandlers("release", resource);
-		try {
-			this.engine.release(resource);
-			return true;
-		} catch (error) {
-			if (error instanceof ReleaseError) return false;
-			throw error;
-		}
+		if (!this.handedOut.delete(resource)) return false;
+		this.giveBack(resource);
+		return true;
 	}
 
+	/** Ends what has been idle too long, and looks who this process is. Runs by itself, as tarn's does. */
 	override check(): void {
 		this.engine.maintain();
+		const { idle, used } = this.engine.stats();
+		let surplus = this.idleTimeoutMillis === 0 ? 0 : idle + used - this.min;
+		// The last of them may have been taken in this very moment.
+		for (const [resource, since] of [...this.idleSince].slice(0, idle)) {
+			if (surplus <= 0 || performance.now() - since < this.idleTimeoutMillis) continue;
+			this.idleSince.delete(resource);
+			if (this.engine.invalidate(resource)) surplus--;
+		}
+		if (this.isEmpty()) this._stopReaping();
 	}
 
 	/**
 	 * Ends the pool: acquires that wait or come later are rejected at once, resources in use have 30 s to come back. In a
 	 * forked child it ends the child's own pool only.
 	 */
-	override async destroy(): Promise<never> {
-		const eventId = this.eventId++;
-		this._executeEventHandlers("poolDestroyRequest", eventId);
-		this.destroyed = true;
-		await this.engine.drain();
-		this._executeEventHandlers("poolDestroySuccess", eventId);
-		this.emitter.removeAllListeners();
-		return undefined as never;
+	override destroy(): ReturnType<Tarn<R>["destroy"]> {
+		const destroyed = super.destroy();
+		// tarn waits for these after everything else.
+		this.pendingDestroys.push({ promise: this.engine.drain() } as never);
+		return destroyed;
+	}
+
+	override _startReaping(): void {
+		super._startReaping();
+		this.interval?.unref();
 	}
 
 	/** @internal Looks who this process is: what another process has begun to create is aborted. */
@@ -174,129 +154,137 @@ export class TarnPool<R extends object> extends Tarn<R> {
 		this.engine.stats();
 	}
 
-	/** @internal numbers an event that the driver reports */
-	nextEventId(): number {
-		return this.eventId++;
-	}
-}
+	private readonly host: Host<R> = {
+		emit: (event, ...args) => this._executeEventHandlers(event, ...args),
+		nextEventId: () => this.eventId++,
+		look: () => this.look(),
+		warn: (what, error) => this.warn(what, error),
+		waiting: () => this.line,
+		wouldBeUnserved: () => {
+			const { pending, connecting } = this.engine.stats();
+			return pending - (connecting - 1);
+		},
+	};
 
-/** Creates and destroys with the functions of tarn's options, and reports it by tarn's events. */
-class TarnDriver<R extends object> implements Driver<R> {
-	readonly validate?: (resource: R) => boolean | Promise<boolean>;
-	readonly #options: TarnPoolOptions<R>;
-	readonly #pool: () => TarnPool<R>;
-
-	constructor(options: TarnPoolOptions<R>, pool: () => TarnPool<R>) {
-		this.#options = options;
-		this.#pool = pool;
-		const { validate } = options;
-		if (validate !== undefined) this.validate = async (resource) => validate(resource);
+	private warn(what: string, error: unknown): void {
+		this.log(`Tarn: ${what} threw an exception ${error instanceof Error ? error.stack : String(error)}`, "warn");
 	}
 
-	async connect(signal: AbortSignal): Promise<R> {
-		for (;;) {
-			const eventId = this.#pool().nextEventId();
-			this.#pool()._executeEventHandlers("createRequest", eventId);
-			try {
-				this.#pool().look();
-				signal.throwIfAborted();
-				const resource = await this.#create(signal);
-				if (!signal.aborted) this.#pool()._executeEventHandlers("createSuccess", eventId, resource);
-				return resource;
-			} catch (error) {
-				this.#pool()._executeEventHandlers("createFail", eventId, error);
-				const isLast = this.#options.propagateCreateError === true || this.#pool().numPendingAcquires() === 0;
-				if (signal.aborted || isLast) throw error;
-				await delay(this.#options.createRetryIntervalMillis ?? 200, signal);
-				if (signal.aborted) throw error;
-			}
-		}
+	private giveBack(resource: R): void {
+		if (!this.ended.has(resource)) this.idleSince.set(resource, performance.now());
+		this.engine.release(resource);
 	}
 
-	isAlive(): boolean {
-		return true;
-	}
-
-	async destroy(resource: R): Promise<void> {
-		const eventId = this.#pool().nextEventId();
-		this.#pool()._executeEventHandlers("destroyRequest", eventId, resource);
-		try {
-			await this.#options.destroy(resource);
-			this.#pool()._executeEventHandlers("destroySuccess", eventId, resource);
-		} catch (error) {
-			this.#pool()._executeEventHandlers("destroyFail", eventId, resource, error);
-			throw error;
-		}
-	}
-
-	discard(resource: R, change: ProcessChange): void {
-		const { discard } = this.#options;
-		if (discard === undefined) (resource as R & { discard(change: ProcessChange): void }).discard(change);
-		else discard(resource, change);
-	}
-
-	/** By callback or by promise: whatever is truthy is taken for the result, as tarn does. */
-	#create(signal: AbortSignal): Promise<R> {
-		return new Promise((resolve, reject) => {
-			const callback: Callback<R> = (error, resource) => (error ? reject(error) : resolve(resource as R));
-			const created = async (): Promise<R | void> => this.#options.create(callback, signal);
-			created().then((resource) => resource && resolve(resource), reject);
-		});
-	}
-}
-
-function checkTarnOptions<R extends object>(options: TarnPoolOptions<R>): void {
-	rejectUnknownOptions(options, [...Object.keys(NAMES_IN_ENGINE), ...OTHER_NAMES]);
-	// The engine checks the rest, but knows these by other names or not at all.
-	for (const name of ["createTimeoutMillis", "reapIntervalMillis", "createRetryIntervalMillis"] as const) {
-		if (options[name] !== undefined) checkDuration(name, options[name]);
-	}
-	const { reapIntervalMillis = 1 } = options;
-	if (reapIntervalMillis < 1) throw new OptionError("reapIntervalMillis", reapIntervalMillis, "must be 1 or more");
-	for (const name of ["create", "destroy"] as const) {
-		if (typeof options[name] !== "function") throw new OptionError(name, options[name], "must be a function");
-	}
-	for (const name of ["min", "max"] as const) {
-		if (options[name] === undefined) throw new OptionError(name, undefined, "must be given: tarn has no default for it");
-	}
-	const { propagateCreateError } = options;
-	if (propagateCreateError !== undefined && typeof propagateCreateError !== "boolean") {
-		throw new OptionError("propagateCreateError", propagateCreateError, "must be true or false");
-	}
-	for (const name of ["validate", "discard", "log"] as const) checkFunction(name, options[name]);
-}
-
-/** @throws OptionError (ERR_FORKSAFE_OPTION) unless `value` is a function, or was not given */
-export function checkFunction(name: string, value: unknown): void {
-	if (value !== undefined && typeof value !== "function") throw new OptionError(name, value, "must be a function");
-}
-
-function engineOptions<R extends object>(options: TarnPoolOptions<R>): EngineOptions {
-	const given = Object.entries(options).filter(([name, value]) => name in NAMES_IN_ENGINE && value !== undefined);
-	const named = given.map(([name, value]) => [NAMES_IN_ENGINE[name], value] as const);
-	const { log } = options;
-	return { ...TARN_DEFAULTS, ...Object.fromEntries(named), ...(log && { log: (message: string) => log(message, "warn") }) };
-}
-
-/** What applications of tarn and Knex test for; what forksafe knows is the `cause`. */
-function inTheWordsOfTarn(error: unknown): unknown {
-	if (error instanceof AcquireTimeoutError || (error instanceof ConnectError && error.isTimeout)) {
-		return Object.assign(new TimeoutError(error.message), { cause: error });
-	}
-	return error instanceof ConnectError ? error.asDriverError() : error;
-}
-
-/** Ends early, without an error, when the signal is aborted. */
-function delay(millis: number, signal: AbortSignal): Promise<void> {
-	return new Promise((resolve) => {
-		const timer = setTimeout(resolve, millis);
-		signal.addEventListener(
-			"abort",
-			() => {
-				clearTimeout(timer);
-				resolve();
-			},
-			{ once: true },
+	private ask(acquire: Acquire<R>): void {
+		const ticket: Ticket<R> = { abort: new AbortController(), acquire };
+		acquire.ticket = ticket;
+		acquire.onRejected = () => {
+			const index = this.line.indexOf(acquire);
+			if (index >= 0) this.line.splice(index, 1);
+			acquire.ticket?.abort.abort();
+		};
+		this.engine.acquire({ signal: ticket.abort.signal, timeoutMillis: 0 }).then(
+			(resource) => this.offer(resource, ticket),
+			(reason: unknown) => ticket.acquire.reject(reason instanceof ConnectError ? reason.asDriverError() : reason),
 		);
-	});
+	}
+
+	/** When somebody waits anew, tarn creates at once, also while a create that has failed waits for its next try. */
+	private hurryAfter(action: () => void): void {
+		const { begun } = this.driver;
+		action();
+		if (this.driver.begun !== begun) return;
+		const { pending, connecting, destroying } = this.engine.stats();
+		const createsWhenOneHasEnded = destroying > 0 && pending > connecting;
+		if (this.driver.creating < pending && !createsWhenOneHasEnded) this.driver.retry();
+	}
+
+	/** To the first in line, who may be another one than who has sent for it. */
+	private offer(resource: R, ticket: Ticket<R>): void {
+		this.idleSince.delete(resource);
+		const { acquire: sender } = ticket;
+		const first = this.line[0];
+		if (!sender.isPending || first === undefined) {
+			this.giveBack(resource);
+			return;
+		}
+		this.line.shift();
+		if (first !== sender) {
+			sender.ticket = first.ticket as Ticket<R>;
+			sender.ticket.acquire = sender;
+		}
+		first.ticket = undefined;
+		if (this.validator === undefined || this.fresh.delete(resource)) this.grant(resource, first);
+		else this.validateFor(first, resource, this.validator);
+	}
+
+	private grant(resource: R, acquire: Acquire<R>): void {
+		this.handedOut.add(resource);
+		this._startReaping();
+		acquire.resolve(resource);
+	}
+
+	private validateFor(acquire: Acquire<R>, resource: R, validate: (resource: R) => boolean | PromiseLike<boolean>): void {
+		this.validating.set(resource, acquire);
+		const judge = (isValid: boolean, ...errors: unknown[]): void => {
+			this.look();
+			if (this.validating.get(resource) !== acquire) return;
+			this.validating.delete(resource);
+			clearTimeout(timer);
+			for (const error of errors) this.warn("resource validator", error);
+			if (isValid) {
+				this.grant(resource, acquire);
+				return;
+			}
+			this.hurryAfter(() => {
+				this.engine.release(resource, { destroy: true });
+				if (!acquire.isPending) return;
+				this.line.unshift(acquire);
+				this.ask(acquire);
+			});
+		};
+		const { validateTimeoutMillis } = this.engine.options;
+		const timer = setTimeout(() => {
+			judge(false, new TimeoutError(`the validation took longer than ${validateTimeoutMillis} ms`));
+		}, validateTimeoutMillis);
+		acquire.onRejected = () => judge(false, new Error("aborted"));
+		const validated = async (): Promise<boolean> => validate(resource);
+		validated().then(
+			(isValid) => judge(Boolean(isValid)),
+			(error: unknown) => judge(false, error),
+		);
+	}
+
+	private timeOut(acquire: Acquire<R>): void {
+		const stats = this.engine.stats();
+		// What another process waited for is rejected by the engine.
+		if (acquire.generation !== knownGeneration()) return;
+		const { timeoutMillis, possibleTimeoutCause, since } = acquire;
+		const cause = new AcquireTimeoutError(this.phase(acquire, stats), timeoutMillis, performance.now() - since, stats);
+		if (possibleTimeoutCause !== null) cause.cause = possibleTimeoutCause;
+		acquire.reject(Object.assign(new TimeoutError(cause.message), { cause }));
+	}
+
+	private phase(acquire: Acquire<R>, { connecting }: PoolStats): AcquirePhase {
+		if (acquire.ticket === undefined) return "validate";
+		return connecting > 0 ? "connect" : "wait";
+	}
+
+	private created(resource: R): void {
+		this.idleSince.set(resource, performance.now());
+		this.fresh.add(resource);
+		setImmediate(() => this.fresh.delete(resource));
+	}
+
+	private end(resource: R): void {
+		this.ended.add(resource);
+		this.idleSince.delete(resource);
+	}
+
+	private discarded(resource: R, change: ProcessChange): void {
+		this.end(resource);
+		const acquire = this.validating.get(resource);
+		this.validating.delete(resource);
+		acquire?.reject(new ProcessChangedError(change));
+	}
 }

@@ -1,9 +1,10 @@
 import { PoolClosedError } from "@forksafe/core";
 import { expect } from "chai";
-import { Pool as Tarn } from "tarn";
+import { Pool as Tarn, TimeoutError } from "tarn";
 import { follow, type Outcome, rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { TarnPool, type TarnPoolOptions } from "../src/index.ts";
+import { FakeTimers } from "./support/fake-timers.ts";
 
 /** One sequence over tarn and over ours, which have to leave the same protocol. */
 type Sequence = (run: Run) => Promise<void>;
@@ -19,6 +20,8 @@ const EVENTS = [
 	"destroySuccess",
 	"destroyFail",
 	"release",
+	"startReaping",
+	"stopReaping",
 	"poolDestroyRequest",
 	"poolDestroySuccess",
 ] as const;
@@ -168,6 +171,35 @@ const sequences: Record<string, Case> = {
 		isConcurrent: true,
 		sequence: replaceBroken,
 	},
+	"a thing that validate refuses when somebody waits for it": {
+		options: (factory) => ({ max: 1, validate: (thing) => !factory.broken.has(thing) }),
+		isConcurrent: true,
+		sequence: async ({ pool, factory, note }) => {
+			const thing = await pool.acquire().promise;
+			const waiting = pool.acquire();
+			factory.broken.add(thing);
+			pool.release(thing);
+			note("another", await waiting.promise);
+			await untilTrue(() => factory.destroyed.length === 1, { what: "the first is destroyed" });
+			await settle();
+		},
+	},
+	"what acquire returns": {
+		isConcurrent: true,
+		sequence: async ({ pool, note }) => {
+			const acquire = pool.acquire() as unknown as Record<string, unknown>;
+			note("rejected", acquire["isRejected"]);
+			note("time", acquire["timeoutMillis"]);
+			note("cause", acquire["possibleTimeoutCause"]);
+			note("acquired", await acquire["promise"]);
+			const other = pool.acquire();
+			other.reject(new RangeError("not wanted"));
+			const reason = await rejection(other.promise);
+			await settle();
+			note("rejected", reason);
+			note("rejected", other.isRejected);
+		},
+	},
 	"things that are idle too long": {
 		options: { min: 1, idleTimeoutMillis: 1, reapIntervalMillis: 5 },
 		sequence: async ({ pool, factory, note }) => {
@@ -301,6 +333,59 @@ describe("TarnPool differs from tarn on purpose", () => {
 		tarns.release(await tarns.acquire().promise);
 		await tarns.destroy(); // or its timer would keep this process alive
 		expect(asked).to.deep.equal(["tarn"]);
+	});
+
+	it("keeps to max when a create ends after its time-out, and ends what it brings", async () => {
+		const created = Promise.withResolvers<Thing>();
+		const destroyed: Thing[] = [];
+		let creates = 0;
+		const ours = new TarnPool<Thing>({
+			create: () => (++creates === 1 ? created.promise : new Thing(2)),
+			destroy: (thing) => void destroyed.push(thing),
+			propagateCreateError: true,
+			createTimeoutMillis: 10,
+			createRetryIntervalMillis: 1,
+			min: 0,
+			max: 1,
+		});
+		expect(await rejection(ours.acquire().promise)).to.be.instanceOf(TimeoutError);
+		const next = follow(ours.acquire().promise);
+		await settle();
+		expect([creates, ours.numPendingCreates()]).to.deep.equal([1, 0]);
+		const late = new Thing(1);
+		created.resolve(late);
+		await untilTrue(() => next.state === "fulfilled", { what: "the next one is served" });
+		expect(destroyed).to.deep.equal([late]);
+		expect(next.value).to.deep.equal(new Thing(2));
+	});
+
+	it("ends a validation that hangs after 5 s, and serves who waited for it with another thing", async () => {
+		const timers = new FakeTimers();
+		timers.install();
+		try {
+			const destroyed: Thing[] = [];
+			let created = 0;
+			const ours = new TarnPool<Thing>({
+				create: () => new Thing(++created),
+				destroy: (thing) => void destroyed.push(thing),
+				validate: () => new Promise<boolean>(() => {}),
+				min: 0,
+				max: 1,
+			});
+			const first = follow(ours.acquire().promise);
+			await timers.pass(0);
+			ours.release(first.value as Thing);
+			const second = follow(ours.acquire().promise);
+			await timers.pass(4_999);
+			expect(second.state).to.equal("pending");
+			expect(ours.numPendingValidations()).to.equal(1);
+			expect(ours.release(first.value as Thing), "a second release meanwhile").to.equal(false);
+			await timers.pass(1);
+			expect(destroyed).to.deep.equal([first.value]);
+			expect(second.value).to.deep.equal(new Thing(2));
+		} finally {
+			timers.uninstall();
+		}
 	});
 
 	it("ends what is idle as soon as destroy begins, where tarn waits for what is in use", async () => {

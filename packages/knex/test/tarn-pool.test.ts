@@ -53,7 +53,8 @@ describe("TarnPool", () => {
 	});
 
 	it("rejects with tarn's TimeoutError when a create takes too long", async () => {
-		const { pool } = make({ create: () => new Promise<Thing>(() => {}), createTimeoutMillis: 10, destroyTimeoutMillis: 1 });
+		const create = (): Promise<Thing> => new Promise(() => {});
+		const { pool } = make({ create, propagateCreateError: true, createTimeoutMillis: 10, destroyTimeoutMillis: 1 });
 		expect(await rejection(pool.acquire().promise)).to.be.instanceOf(TimeoutError);
 	});
 
@@ -130,5 +131,55 @@ describe("TarnPool", () => {
 			expect(thing).not.to.equal(inherited);
 			expect(destroyed).to.deep.equal([]);
 		});
+
+		it("keeps nothing that was inherited, also when it was released", async () => {
+			const { pool } = make();
+			const inherited: WeakRef<Thing> = new WeakRef(await pool.acquire().promise);
+			await settle(); // a WeakRef keeps its target until then
+			releaseInherited(pool, inherited);
+			const isCollected = (): boolean => {
+				globalThis.gc?.();
+				return inherited.deref() === undefined;
+			};
+			await untilTrue(isCollected, { what: "it was collected" });
+			expect(pool.isEmpty()).to.equal(true);
+		});
+
+		it("has rejected whose resource was being validated, and takes no verdict any more", async () => {
+			const verdict = Promise.withResolvers<boolean>();
+			const { pool, destroyed } = make({ validate: () => verdict.promise });
+			const first = await pool.acquire().promise;
+			await settle();
+			pool.release(first);
+			const waiting = follow(pool.acquire().promise);
+			await settle();
+			expect(pool.numPendingValidations()).to.equal(1);
+			reportProcessChange();
+			await settle();
+			expect(waiting.reason).to.be.instanceOf(ProcessChangedError);
+			verdict.resolve(false);
+			await settle();
+			expect(destroyed).to.deep.equal([]);
+			expect(pool.isEmpty()).to.equal(true);
+		});
+
+		it("stops reaping, and starts again with the next resource", async () => {
+			const { pool } = make();
+			const events: string[] = [];
+			for (const event of ["startReaping", "stopReaping"] as const)
+				pool.on(event as "startReaping", () => void events.push(event));
+			await pool.acquire().promise;
+			reportProcessChange();
+			await pool.acquire().promise;
+			expect(events).to.deep.equal(["startReaping", "stopReaping", "startReaping"]);
+		});
 	});
 });
+
+/** In a function of its own, so that no variable keeps the resource. */
+function releaseInherited(pool: TarnPool<Thing>, inherited: WeakRef<Thing>): void {
+	reportProcessChange();
+	const thing = inherited.deref();
+	if (thing === undefined) throw new Error("it was collected too early");
+	expect(pool.release(thing)).to.equal(true);
+}
