@@ -112,7 +112,8 @@ export class Pool extends pg.Pool {
 	}
 
 	private promised<T>(promise: Promise<T>): Promise<T> {
-		return this.Promise === Promise ? promise : new this.Promise((resolve, reject) => promise.then(resolve, reject));
+		if (this.Promise === Promise) return promise;
+		return new this.Promise((resolve, reject) => void promise.then(resolve, reject));
 	}
 
 	private async lease(): Promise<PoolClient> {

@@ -161,6 +161,12 @@ class World {
 		held?.release(how);
 	}
 
+	/** As an application may, that has taken it from the pool. */
+	endClient(n: number): void {
+		const { client } = this.held[n % this.held.length] as Held;
+		void (client as unknown as pg.Client).end();
+	}
+
 	releaseOnceMore(n: number): void {
 		try {
 			this.#spent[n % this.#spent.length]?.();
@@ -208,8 +214,8 @@ class World {
 	#show(value: unknown): unknown {
 		if (value instanceof pg.Client) return `client ${this.sockets.indexOf(socketOf(value)) + 1}`;
 		if (!(value instanceof Error)) return value;
-		const { constructor, message, code, client } = value as Error & { code?: string; client?: unknown };
-		return { error: message, class: constructor.name, code, client: this.#show(client) };
+		const { message, code, client } = value as Error & { code?: string; client?: unknown };
+		return { error: message, class: value.constructor.name, code, client: this.#show(client) };
 	}
 }
 
@@ -243,7 +249,10 @@ const Differences = {
 			const age = performance.now() + millis - since;
 			return age >= IDLE_TIMEOUT_MILLIS && age <= IDLE_TIMEOUT_MILLIS * 1.5 + 1;
 		}),
-	/** Which of the idle clients goes first, by time or by lifetime, is for the same reason not compared. */
+	/**
+	 * Which of the idle clients goes first, by time or by lifetime, is for the same reason not compared. At the end pg-pool
+	 * closes them in the order in which they came back, ours in the order in which they were opened.
+	 */
 	orderOfClosing: (events: Entry[]): Entry[] => events.toSorted((a, b) => String(a).localeCompare(String(b))),
 	/** pg-pool takes an idle client whose lifetime is over out for nobody, to close it. */
 	acquiresForNobody: (events: Entry[]): Entry[] => events.filter(([event]) => event !== "acquire" && event !== "release"),
@@ -295,7 +304,8 @@ class Comparison {
 		if (name === "time passes") return this.#passTime(n);
 		for (const world of [this.#theirs, this.#ours]) await step(world);
 		await settleAll();
-		this.#compare((events) => Differences.announcedBeforeVerify(events));
+		if (name === "end") this.#compare(Differences.orderOfClosing);
+		else this.#compare(Differences.announcedBeforeVerify);
 		return true;
 	}
 
@@ -340,7 +350,7 @@ class Comparison {
 			case "a used client is terminated":
 				return hasOpen ? (world) => socketOfUsed(world).terminate() : undefined;
 			case "the application ends a used client":
-				return hasOpen ? (world) => void (world.held[n % world.held.length]?.client as unknown as pg.Client).end() : undefined;
+				return hasOpen ? (world) => world.endClient(n) : undefined;
 			case "the network of an idle client fails":
 				return (world) => idle(world)?.break();
 			case "an idle client is terminated":

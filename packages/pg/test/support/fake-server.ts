@@ -23,10 +23,14 @@ export class FakeSocket extends Duplex {
 	unref(): void {}
 
 	answer(answer: Answer): void {
-		if (answer === "break") return this.break();
-		if (answer === "refuse") return this.#leave("53300", "sorry, too many clients already");
-		this.state = "open";
-		this.push(Buffer.concat([message("R", int32(0)), message("K", Buffer.concat([int32(1), int32(2)])), READY]));
+		if (answer === "break") {
+			this.break();
+		} else if (answer === "refuse") {
+			this.#leave("53300", "sorry, too many clients already");
+		} else {
+			this.state = "open";
+			this.push(Buffer.concat([message("R", int32(0)), message("K", Buffer.concat([int32(1), int32(2)])), READY]));
+		}
 	}
 
 	/** The network fails. */
