@@ -22,26 +22,26 @@ const LIFETIME_SECONDS = 0.28;
 
 /** How often each command is tried. One that makes no sense at the moment is left out, in both worlds. */
 const commandWeights = {
-	acquire: 40,
-	"query succeeds": 10,
-	"query fails": 4,
+	acquire: 26,
+	"query succeeds": 6,
+	"query fails": 3,
 	"query loses the connection": 3,
-	release: 24,
-	"release with true": 5,
-	"release with an error": 5,
+	release: 44,
+	"release with true": 4,
+	"release with an error": 4,
 	"release once more": 4,
-	"a connect succeeds": 36,
-	"a connect is refused": 4,
-	"a connect breaks": 4,
-	"onConnect rejects": 3,
-	"verify refuses": 3,
+	"a connect succeeds": 60,
+	"a connect is refused": 3,
+	"a connect breaks": 3,
+	"onConnect rejects": 2,
+	"verify refuses": 2,
 	"the network of a used client fails": 3,
 	"a used client is terminated": 3,
 	"the application ends a used client": 2,
 	"the network of an idle client fails": 3,
 	"an idle client is terminated": 3,
-	"time passes": 16,
-	end: 2,
+	"time passes": 30,
+	end: 1,
 };
 type CommandName = keyof typeof commandWeights;
 
@@ -55,7 +55,7 @@ const commands: fc.Arbitrary<Command[]> = fc.array(
 			arbitrary: fc.tuple(fc.constant(name as CommandName), fc.nat({ max: 11 })),
 		})),
 	),
-	{ minLength: 1, maxLength: 40, size: "max" },
+	{ minLength: 1, maxLength: 70, size: "max" },
 );
 
 interface Setting extends PoolConfig {
@@ -88,6 +88,8 @@ class World {
 	/** Who was given a client or a result, or was told that there is none. */
 	answers: Entry[] = [];
 	events: Entry[] = [];
+	/** In the same turn: ours serves later, so it is asked when nobody waits. */
+	countsAfterRelease: object = {};
 	/** Acquires and queries without an answer. */
 	readonly unanswered = new Map<string, "acquire" | "query">();
 	/** When those that are idle were given back. */
@@ -158,7 +160,10 @@ class World {
 		const [held] = this.held.splice(n % this.held.length, 1);
 		held?.client.off("error", ignore);
 		if (held) this.#spent.push(held.release);
+		const servesNobody = this.unanswered.size === 0;
 		held?.release(how);
+		// Ours has `ended` when the last client has gone, not before.
+		if (servesNobody) this.countsAfterRelease = { ...this.counts(), ended: undefined };
 	}
 
 	/** As an application may, that has taken it from the pool. */
@@ -190,9 +195,12 @@ class World {
 
 	/** Beside answers and events. */
 	state(): object {
+		return { ...this.counts(), sockets: this.sockets.map(({ state }) => state) };
+	}
+
+	counts(): object {
 		const { totalCount, idleCount, waitingCount, expiredCount, ending, ended } = this.pool;
-		const sockets = this.sockets.map(({ state }) => state);
-		return { totalCount, idleCount, waitingCount, expiredCount, ending, ended, sockets };
+		return { totalCount, idleCount, waitingCount, expiredCount, ending, ended };
 	}
 
 	forgetTheStep(): void {
@@ -278,8 +286,20 @@ function isVerifyError(value: unknown): boolean {
 	return (value as { error?: string } | undefined)?.error === "verify says no";
 }
 
-/** What was done, so that the test can say what it has seen. */
+/** How often it has come to what: a run that never comes to anything proves nothing. */
 const seen = new Map<string, number>();
+const SITUATIONS = [
+	...Object.keys(commandWeights),
+	"a connect for nobody",
+	"a client expires in use",
+	"an idle client expires",
+	"an idle client is closed after a time",
+	"several wait",
+];
+
+function note(what: string): void {
+	seen.set(what, (seen.get(what) ?? 0) + 1);
+}
 
 class Comparison {
 	readonly #theirs: World;
@@ -299,7 +319,7 @@ class Comparison {
 	async run([name, n]: Command): Promise<boolean> {
 		const step = this.#stepFor(name, n);
 		if (step === undefined) return true;
-		seen.set(name, (seen.get(name) ?? 0) + 1);
+		note(name);
 		this.#steps.push(`${name} (${n})`);
 		if (name === "time passes") return this.#passTime(n);
 		for (const world of [this.#theirs, this.#ours]) await step(world);
@@ -316,6 +336,7 @@ class Comparison {
 		const mayConnect = theirs.connecting.length > 0;
 		const mayKeep = hasHeld && !Differences.releaseDuringConnect(theirs);
 		const socketOfUsed = (world: World): FakeSocket => socketOf(world.held[n % world.held.length]?.client);
+		const hasIdle = theirs.idle.length > 0;
 		const idle = (world: World): FakeSocket | undefined => world.idle[n % world.idle.length];
 		const hasOpen = hasHeld && socketOfUsed(theirs).state === "open";
 		switch (name) {
@@ -352,9 +373,9 @@ class Comparison {
 			case "the application ends a used client":
 				return hasOpen ? (world) => world.endClient(n) : undefined;
 			case "the network of an idle client fails":
-				return (world) => idle(world)?.break();
+				return hasIdle ? (world) => idle(world)?.break() : undefined;
 			case "an idle client is terminated":
-				return (world) => idle(world)?.terminate();
+				return hasIdle ? (world) => idle(world)?.terminate() : undefined;
 			case "time passes":
 				return () => {};
 			case "end":
@@ -371,11 +392,18 @@ class Comparison {
 				if (Differences.connectForNobody(this.#theirs)) comparable ??= this.#theirs.answers.length;
 			});
 			if (comparable === undefined) continue;
-			seen.set("a connect for nobody", (seen.get("a connect for nobody") ?? 0) + 1);
+			note("a connect for nobody");
 			expectSame(this.#ours.answers.slice(0, comparable), this.#theirs.answers.slice(0, comparable), this.#steps);
 			return false;
 		}
-		this.#compare((events) => Differences.orderOfClosing(Differences.acquiresForNobody(events)));
+		const { events, pool } = this.#theirs;
+		const removals = events.filter(([event]) => event === "remove").length;
+		const expiries = events.filter(([event]) => event === "acquire").length;
+		if (expiries > 0) note("an idle client expires");
+		if (removals > expiries) note("an idle client is closed after a time");
+		if (pool.expiredCount > 0) note("a client expires in use");
+		if (pool.waitingCount > 1) note("several wait");
+		this.#compare((entries) => Differences.orderOfClosing(Differences.acquiresForNobody(entries)));
 		return true;
 	}
 
@@ -383,6 +411,7 @@ class Comparison {
 		const [theirs, ours] = [this.#theirs, this.#ours].map((world) => ({
 			answers: Differences.callbacksWithinRelease(world.answers, this.#setting),
 			events: normalise(world.events),
+			countsAfterRelease: world.countsAfterRelease,
 			state: world.state(),
 		}));
 		expectSame(ours, theirs, this.#steps);
@@ -413,8 +442,93 @@ describe("the differential test against pg-pool", () => {
 		} finally {
 			time.uninstall();
 		}
-		for (const name of [...Object.keys(commandWeights), "a connect for nobody"]) {
-			expect(seen.get(name) ?? 0, `how often ${name} was tried`).to.be.greaterThan(0);
+		for (const situation of SITUATIONS) expect(seen.get(situation) ?? 0, situation).to.be.greaterThan(RUNS / 100);
+	});
+});
+
+describe("where it differs from pg-pool on purpose", () => {
+	const two = { byCallback: false, max: 2 };
+
+	async function inBothWorlds(setting: Setting, steps: (world: World) => void | Promise<void>): Promise<[World, World]> {
+		const worlds = [new World(pg.Pool, setting), new World(Pool as typeof pg.Pool, setting)] as const;
+		for (const world of worlds) {
+			await steps(world);
+			await settleAll();
 		}
+		return [...worlds];
+	}
+
+	it("a client that comes back goes to whoever waits, also when a connect is under way for them", async () => {
+		const [theirs, ours] = await inBothWorlds(two, async (world) => {
+			world.acquire();
+			await world.answerConnect("accept");
+			world.acquire();
+			await settleAll();
+			world.release(0);
+		});
+		expect([...theirs.unanswered.keys()]).to.deep.equal(["acquire 2"]);
+		expect(theirs.pool.idleCount).to.equal(1);
+		expect(ours.unanswered.size).to.equal(0);
+		expect(ours.answers.at(-1)).to.deep.equal(["acquire 2", { client: "client 1", isDone: true }]);
+	});
+
+	it("a connect that fails is told to whoever waits longest", async () => {
+		const [theirs, ours] = await inBothWorlds(two, async (world) => {
+			world.acquire();
+			world.acquire();
+			await settleAll();
+			world.connecting[1]?.answer("break");
+		});
+		expect([...theirs.unanswered.keys()]).to.deep.equal(["acquire 1"]);
+		expect([...ours.unanswered.keys()]).to.deep.equal(["acquire 2"]);
+	});
+
+	it("whoever waits at the end is told so", async () => {
+		const [theirs, ours] = await inBothWorlds({ ...two, max: 1 }, async (world) => {
+			world.acquire();
+			await world.answerConnect("accept");
+			world.acquire();
+			world.end();
+			await settleAll();
+			world.release(0);
+		});
+		expect(theirs.pool.ended).to.equal(true);
+		expect([...theirs.unanswered.keys()]).to.deep.equal(["acquire 2"]);
+		expect(ours.pool.ended).to.equal(true);
+		expect(ours.answers).to.deep.include([
+			"acquire 2",
+			{ error: "Cannot use a pool after calling end on the pool", class: "Error", code: undefined, client: undefined },
+		]);
+	});
+
+	it("a client that is being closed counts against max", async () => {
+		const [theirs, ours] = await inBothWorlds({ ...two, max: 1 }, async (world) => {
+			world.acquire();
+			await world.answerConnect("accept");
+			for (const socket of world.sockets) socket.isSlowToClose = true;
+			world.release(0, true);
+			world.acquire();
+		});
+		expect(theirs.sockets.map(({ state }) => state)).to.deep.equal(["open", "connecting"]);
+		expect(ours.sockets.map(({ state }) => state)).to.deep.equal(["open"]);
+		ours.sockets[0]?.break();
+		await settleAll();
+		expect(ours.sockets.map(({ state }) => state)).to.deep.equal(["closed", "connecting"]);
+		for (const socket of [...theirs.sockets, ...ours.sockets]) socket.break();
+		await settleAll();
+	});
+
+	it("callbacks are not called from within connect and release", async () => {
+		const within: Record<string, boolean> = {};
+		await inBothWorlds(two, async ({ pool }) => {
+			const name = pool instanceof Pool ? "ours" : "theirs";
+			await pool.end();
+			let hasReturned = false;
+			pool.connect(() => {
+				within[name] = !hasReturned;
+			});
+			hasReturned = true;
+		});
+		expect(within).to.deep.equal({ theirs: true, ours: false });
 	});
 });

@@ -8,6 +8,8 @@ export type Answer = "accept" | "refuse" | "break";
 /** Both ends of one connection. What is asked for stays unanswered until the test says so; queries are answered at once. */
 export class FakeSocket extends Duplex {
 	state: "connecting" | "open" | "closed" = "connecting";
+	/** Hears the client's goodbye, and keeps the connection. */
+	isSlowToClose = false;
 
 	constructor() {
 		super({ allowHalfOpen: false });
@@ -47,7 +49,7 @@ export class FakeSocket extends Duplex {
 
 	override _write(chunk: Buffer, _encoding: string, done: () => void): void {
 		const kind = String.fromCharCode(chunk[0] as number);
-		if (kind === "X") this.push(null);
+		if (kind === "X" && !this.isSlowToClose) this.push(null);
 		if (kind === "Q") this.#run(chunk.toString("utf8", 5, chunk.length - 1));
 		done();
 	}
