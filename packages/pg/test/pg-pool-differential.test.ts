@@ -447,6 +447,27 @@ describe("the differential test against pg-pool", () => {
 	});
 });
 
+describe("like pg-pool, ours", () => {
+	it("does not count a client as expired that is being closed", async () => {
+		const time = new VirtualTime().install();
+		try {
+			for (const PoolClass of [pg.Pool, Pool as typeof pg.Pool]) {
+				const world = new World(PoolClass, { byCallback: false, max: 1, maxLifetimeSeconds: LIFETIME_SECONDS });
+				world.acquire();
+				await world.answerConnect("accept");
+				for (const socket of world.sockets) socket.isSlowToClose = true;
+				world.release(0, true);
+				await time.pass(LIFETIME_SECONDS * 1000);
+				expect(world.counts()).to.include({ totalCount: 0, expiredCount: 0 });
+				world.sockets[0]?.break();
+				await settleAll();
+			}
+		} finally {
+			time.uninstall();
+		}
+	});
+});
+
 describe("where it differs from pg-pool on purpose", () => {
 	const two = { byCallback: false, max: 2 };
 
