@@ -70,12 +70,13 @@ export function splitConfig(config: PoolConfig): SplitConfig {
 	const client = Object.fromEntries(Object.entries(config).filter(([name]) => !POOL_OPTIONS.includes(name)));
 	// pg-pool hides the password from loggers by making it not enumerable, so it is not among the entries.
 	if (config.password !== undefined) client["password"] = config.password;
+	if (config.Promise !== undefined) client["Promise"] = config.Promise;
 	checkClientOptions(client);
 	return { pool: coreOptions(config), client, Client: clientClass(config.Client) };
 }
 
 function coreOptions(config: PoolConfig): CorePoolOptions {
-	const { connectionTimeoutMillis, maxLifetimeSeconds, idleTimeoutMillis, maxUses } = config;
+	const { connectionTimeoutMillis, idleTimeoutMillis, maxUses } = config;
 	for (const [name, [isRight, remedy]] of Object.entries(checks)) {
 		const value: unknown = config[name as keyof PoolConfig];
 		if (value !== undefined && !isRight(value)) throw new OptionError(name, value, remedy);
@@ -86,7 +87,6 @@ function coreOptions(config: PoolConfig): CorePoolOptions {
 	if (config.max === undefined && config.poolSize !== undefined) options.max = config.poolSize;
 	if (idleTimeoutMillis === null) options.idleTimeoutMillis = 0;
 	if (maxUses === Number.POSITIVE_INFINITY) options.maxUses = 0;
-	if (maxLifetimeSeconds !== undefined) options.maxLifetimeMillis = maxLifetimeSeconds * 1000;
 	if (connectionTimeoutMillis !== undefined) {
 		checkDuration("connectionTimeoutMillis", connectionTimeoutMillis);
 		options.acquireTimeoutMillis = options.connectTimeoutMillis = connectionTimeoutMillis;

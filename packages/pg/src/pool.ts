@@ -38,30 +38,43 @@ export class Pool extends pg.Pool {
 	declare ended: boolean;
 	/** The class of the pool's clients. */
 	readonly Client: typeof Client;
+	/** The class of the promises that it gives, and its clients give. */
+	readonly Promise: PromiseConstructor;
 	private readonly core: CorePool<PoolClient>;
+	private readonly driver: PgDriver<PoolClient>;
 	private readonly isUnrefedWhenIdle: boolean;
+	private readonly maxLifetimeMillis: number;
+	/** Those in use whose lifetime is over. */
+	private readonly expired = new Set<PoolClient>();
 
 	constructor(config: PoolConfig = {}) {
 		const split = splitConfig(config);
 		super(config);
-		const { allowExitOnIdle = false, verify, onConnect } = config;
+		const { allowExitOnIdle = false, maxLifetimeSeconds = 0, verify, onConnect } = config;
 		let { processWatch } = split.pool;
 		this.Client = split.Client;
+		this.Promise = (config.Promise ?? Promise) as PromiseConstructor;
 		this.isUnrefedWhenIdle = allowExitOnIdle;
-		this.core = new CorePool(
-			new PgDriver<PoolClient>({
-				createClient: () => new split.Client({ ...split.client, processWatch }),
-				setUp: async (client) => {
-					await onConnect?.(client);
-					if (verify) await promisify(verify)(client as PoolClient);
-					if (allowExitOnIdle) client.unref();
-				},
-				onBroken: (client, error) => this.drop(client as PoolClient, error),
-			}),
-			split.pool,
-		);
-		this.core.on("connect", (client) => this.emit("connect", client));
-		this.core.on("destroy", (client) => this.emit("remove", client));
+		this.maxLifetimeMillis = maxLifetimeSeconds * 1000;
+		this.driver = new PgDriver<PoolClient>({
+			createClient: () => new split.Client({ ...split.client, processWatch }),
+			setUp: async (client) => {
+				await onConnect?.(client);
+				if (verify) await promisify(verify)(client as PoolClient);
+				if (allowExitOnIdle) client.unref();
+			},
+			onBroken: (client, error) => this.drop(client as PoolClient, error),
+		});
+		this.core = new CorePool(this.driver, split.pool);
+		this.core.on("connect", (client) => {
+			if (this.maxLifetimeMillis > 0) this.limitLifetime(client);
+			this.emit("connect", client);
+		});
+		this.core.on("destroy", (client) => {
+			this.expired.delete(client);
+			this.emit("remove", client);
+		});
+		this.core.on("discard", (client) => this.expired.delete(client));
 		this.core.on("processChange", () => {
 			if (processWatch === "once") processWatch = "off";
 		});
@@ -70,7 +83,7 @@ export class Pool extends pg.Pool {
 	override connect(): Promise<PoolClient>;
 	override connect(callback: ConnectCallback): void;
 	override connect(callback?: ConnectCallback): Promise<PoolClient> | void {
-		if (callback === undefined) return this.lease();
+		if (callback === undefined) return this.promised(this.lease());
 		// Out of the promise: what the callback throws is an uncaught exception, as it is with pg's pool.
 		this.lease().then(
 			(client) => process.nextTick(callback, undefined, client, client.release),
@@ -86,7 +99,7 @@ export class Pool extends pg.Pool {
 	override end(callback: (error?: Error) => void): void;
 	override end(callback?: (error?: Error) => void): Promise<void> | void {
 		const ended = this.drain();
-		if (callback === undefined) return ended;
+		if (callback === undefined) return this.promised(ended);
 		ended.then(
 			() => process.nextTick(callback),
 			(error: Error) => process.nextTick(callback, error),
@@ -96,6 +109,11 @@ export class Pool extends pg.Pool {
 	/** Ends the pool, unless that was done before. */
 	async [Symbol.asyncDispose](): Promise<void> {
 		if (!this.ending) await this.end();
+	}
+
+	private promised<T>(promise: Promise<T>): Promise<T> {
+		if (this.Promise === Promise) return promise;
+		return new this.Promise((resolve, reject) => void promise.then(resolve, reject));
 	}
 
 	private async lease(): Promise<PoolClient> {
@@ -118,9 +136,25 @@ export class Pool extends pg.Pool {
 			if (isReleased) throw new Error("Release called on client which has already been released to the pool.");
 			isReleased = true;
 			this.emit("release", error as Error, client);
+			this.expired.delete(client);
 			if (this.isUnrefedWhenIdle) client.unref();
 			this.core.release(client, error ? { destroy: true } : undefined);
 		};
+	}
+
+	/** Closes the client when its time is over: at once if it is idle, else when it comes back. */
+	private limitLifetime(client: PoolClient): void {
+		const timer = setTimeout(() => {
+			if (client.isInherited() || this.core.invalidate(client)) return;
+			if (this.driver.isAlive(client)) this.expired.add(client);
+		}, this.maxLifetimeMillis).unref();
+		client.once("end", () => clearTimeout(timer));
+	}
+
+	/** @internal So many are in use although their lifetime is over. */
+	countExpired(): number {
+		this.stats(); // looks at the process: those of another one do not count
+		return this.expired.size;
 	}
 
 	/** pg-pool throws the error of an idle client at a pool without a listener, and with it the process. */
@@ -149,7 +183,11 @@ Object.defineProperties(Pool.prototype, {
 	totalCount: counter(({ total, destroying }) => total - destroying),
 	idleCount: counter(({ idle }) => idle),
 	waitingCount: counter(({ pending, connecting }) => Math.max(0, pending - connecting)),
-	expiredCount: counter(() => 0),
+	expiredCount: {
+		get(this: Pool) {
+			return this.countExpired();
+		},
+	},
 	query: { value: queryInContext, writable: true, configurable: true },
 });
 
@@ -173,10 +211,10 @@ function counter(count: (stats: PoolStats) => number): PropertyDescriptor {
 /** Applications match on these texts; what forksafe knows is the `cause`. */
 function inTheWordsOfPgPool(error: unknown): unknown {
 	if (error instanceof PoolClosedError) return new Error("Cannot use a pool after calling end on the pool", { cause: error });
-	const isConnectTimeout = error instanceof ConnectError && error.isTimeout;
-	if (isConnectTimeout || (error instanceof AcquireTimeoutError && error.phase === "connect")) {
+	if (error instanceof ConnectError && error.isTimeout) {
 		return new Error("Connection terminated due to connection timeout", { cause: error });
 	}
+	// pg-pool says this to those that had to queue, also when a connect has been begun for them since.
 	if (error instanceof AcquireTimeoutError) return new Error("timeout exceeded when trying to connect", { cause: error });
 	return error instanceof ConnectError ? error.asDriverError() : error;
 }

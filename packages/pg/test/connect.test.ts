@@ -1,8 +1,9 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { expect } from "chai";
 import pg from "pg";
+import Cursor from "pg-cursor";
 import { runProgram } from "../../../test/support/program.ts";
-import { rejection, settle } from "../../../test/support/promises.ts";
+import { follow, rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { Client, Pool, type PoolClient } from "../src/index.ts";
 import { databaseUrl, untilSessions } from "./support/database.ts";
@@ -156,6 +157,21 @@ describe("query", () => {
 		const { rows } = (await (pool.query(query) as unknown as Promise<unknown>)) as pg.QueryResult;
 		expect(rows).to.deep.equal(answers);
 		expect(pool.idleCount).to.equal(1);
+	});
+
+	it("takes a cursor as pg's pool does: it can be read, and the client is the cursor's", async () => {
+		const theirs = new pg.Pool({ connectionString: databaseUrl() });
+		const told: unknown[][] = [];
+		for (const pool of [theirs, openPool()]) {
+			const cursor = new Cursor("select * from generate_series(1, 3) as n");
+			const answered = follow(pool.query(cursor) as unknown as Promise<unknown>);
+			await untilTrue(() => pool.totalCount === 1 && pool.waitingCount === 0, { what: "a client is there" });
+			const read = await cursor.read(2);
+			await cursor.close();
+			told.push([read, answered.state, pool.totalCount, pool.idleCount]);
+		}
+		expect(told[1]).to.deep.equal(told[0]);
+		expect(told[0]?.[0]).to.deep.equal([{ n: 1 }, { n: 2 }]);
 	});
 
 	it("rejects with the server's own error", async () => {

@@ -1,5 +1,5 @@
 import { inspect } from "node:util";
-import { OptionError } from "@forksafe/core";
+import { OptionError, reportProcessChange } from "@forksafe/core";
 import { expect } from "chai";
 import pg from "pg";
 import { runProgram } from "../../../test/support/program.ts";
@@ -271,6 +271,71 @@ describe("maxLifetimeSeconds", () => {
 		held.release();
 		await untilTrue(() => pool.totalCount === 0, { what: "the one in use was closed when it came back" });
 		await untilSessions(applicationName, 0);
+	});
+});
+
+describe("expiredCount", () => {
+	it("counts those in use whose lifetime is over, until they come back", async () => {
+		const pool = openPool({ maxLifetimeSeconds: 0.05 });
+		const [held, other] = [await pool.connect(), await pool.connect()];
+		expect(pool.expiredCount).to.equal(0);
+		await untilTrue(() => pool.expiredCount === 2, { what: "both are too old" });
+		expect(pool).to.include({ totalCount: 2, idleCount: 0 });
+		held.release();
+		expect(pool).to.include({ totalCount: 1, expiredCount: 1 });
+		other.release(true);
+		expect(pool).to.include({ totalCount: 0, expiredCount: 0 });
+	});
+
+	it("does not count one that has died meanwhile, nor one of another process", async () => {
+		const pool = openPool({ maxLifetimeSeconds: 0.1 });
+		const [dying, inherited] = [await pool.connect(), await pool.connect()];
+		dying.connection.stream.destroy();
+		await untilTrue(() => pool.expiredCount === 1, { what: "the other one is too old" });
+		reportProcessChange();
+		expect(pool.expiredCount).to.equal(0);
+		dying.release();
+		inherited.release();
+	});
+
+	it("stays 0 when the process changes before a lifetime is over", async () => {
+		const pool = openPool({ maxLifetimeSeconds: 0.05 });
+		const inherited = await pool.connect();
+		reportProcessChange();
+		const own = await pool.connect();
+		await untilTrue(() => pool.expiredCount === 1, { what: "the client of this process is too old" });
+		inherited.release();
+		expect(pool.expiredCount).to.equal(1);
+		own.release();
+	});
+});
+
+describe("Promise", () => {
+	class OwnPromise<T> extends Promise<T> {}
+
+	it("is the class of all promises that the pool and its clients give, as with pg's pool", async () => {
+		const config = { connectionString: databaseUrl(), Promise: OwnPromise, max: 1 };
+		for (const pool of [new pg.Pool(config), openPool(config)]) {
+			const connecting = pool.connect();
+			expect(connecting).to.be.instanceOf(OwnPromise);
+			const client = await connecting;
+			const asking = client.query("select 1 as n");
+			expect(asking).to.be.instanceOf(OwnPromise);
+			expect((await asking).rows).to.deep.equal([{ n: 1 }]);
+			client.release();
+			const asked = [() => pool.query("selec"), () => pool.end(), () => pool.end(), () => pool.connect()];
+			for (const begin of asked) {
+				const promise: Promise<unknown> = begin();
+				expect(promise).to.be.instanceOf(OwnPromise);
+				await promise.catch(() => {});
+			}
+		}
+	});
+
+	it("may be left out", () => {
+		const pool = new Pool();
+		expect(pool.Promise).to.equal(Promise);
+		expect(new Pool({ Promise: OwnPromise }).Promise).to.equal(OwnPromise);
 	});
 });
 
