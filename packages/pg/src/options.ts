@@ -19,6 +19,8 @@ export interface PoolConfig extends Omit<pg.PoolConfig, "onConnect"> {
 	name?: string | undefined;
 	/** More than this many may not wait. 0: no limit. @default 0 */
 	maxPending?: number | undefined;
+	/** A client that is held for longer is reported once, to `log`, with the stack of who took it. 0: never. @default 0 */
+	leakThresholdMillis?: number | undefined;
 	/** How the pool notices that its process has changed. @default "always" */
 	processWatch?: ProcessWatch | undefined;
 	/** Called once after each process change. */
@@ -41,6 +43,7 @@ const CORE_OPTIONS = [
 	"min",
 	"max",
 	"maxPending",
+	"leakThresholdMillis",
 	"maxUses",
 	"idleTimeoutMillis",
 	"processWatch",

@@ -106,6 +106,14 @@ export class Pool extends pg.Pool {
 		);
 	}
 
+	/**
+	 * Replaces every client, softly: those that are idle are closed now, those in use when they come back. For a password
+	 * that was rotated, or a server that is no longer the primary.
+	 */
+	evict(): void {
+		this.core.evict();
+	}
+
 	/** Ends the pool, unless that was done before. */
 	async [Symbol.asyncDispose](): Promise<void> {
 		if (!this.ending) await this.end();

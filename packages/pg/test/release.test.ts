@@ -101,3 +101,34 @@ describe("release", () => {
 		expect(other).to.include({ totalCount: 1, idleCount: 1 });
 	});
 });
+
+describe("evict", () => {
+	it("closes idle clients now, and those in use when they come back", async () => {
+		const pool = openPool({ max: 2 });
+		const [idle, used] = [await pool.connect(), await pool.connect()];
+		idle.release();
+		pool.evict();
+		expect(pool).to.include({ totalCount: 1, idleCount: 0 });
+		const before = used.processID;
+		await used.query("select 1");
+		used.release();
+		expect(pool).to.include({ totalCount: 0, idleCount: 0 });
+		const { rows } = await pool.query<{ pid: number }>("select pg_backend_pid() as pid");
+		expect(rows[0]?.pid).not.to.equal(before);
+	});
+});
+
+describe("leakThresholdMillis", () => {
+	it("reports a client that is held for too long, with who took it", async () => {
+		const lines: string[] = [];
+		const pool = openPool({ leakThresholdMillis: 1, log: (line: string) => lines.push(line) });
+		const client = await (async function forgetful() {
+			return pool.connect();
+		})();
+		await untilTrue(() => lines.length > 0, { what: "the leak was reported" });
+		expect(lines[0])
+			.to.match(/has been held for \d+ ms; acquired\n/)
+			.and.to.include("forgetful");
+		client.release();
+	});
+});
