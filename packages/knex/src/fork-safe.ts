@@ -108,6 +108,11 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 			if (this.pool !== undefined) await super.releaseConnection(connection);
 		}
 
+		/** Asked before an idle connection is handed out, after Knex's own checks. */
+		override async validateConnection(connection: KnexConnection): Promise<boolean> {
+			return !connection.isBroken && super.validateConnection(connection);
+		}
+
 		override async acquireConnection(): Promise<KnexConnection> {
 			try {
 				return await super.acquireConnection();

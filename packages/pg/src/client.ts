@@ -31,6 +31,9 @@ type ConnectCallback = ((error: Error) => void) | ((error: null, client: pg.Clie
 
 assertPgInternals();
 
+/** SQLSTATEs after which the server closes: it shuts down, crashes, or has lost patience. The severity can be translated. */
+const ENDS_SESSION = /^(57P0[1-5]|25P03|08...)$/;
+
 const pulseQueryQueue = (pg.Client.prototype as unknown as PgClientInternals)._pulseQueryQueue;
 
 /**
@@ -53,6 +56,7 @@ export class Client extends pg.Client {
 	/** The generation that has connected; undefined before `connect()`. */
 	private generation: number | undefined;
 	private readonly looks: boolean;
+	private hasFailed = false;
 	/** The process was looked at in this very turn: what is written now needs no second look. */
 	private hasLooked = false;
 	private unregister: () => void = () => {};
@@ -67,7 +71,15 @@ export class Client extends pg.Client {
 			throw new OptionError("processWatch", processWatch, 'must be "always", "once" or "off"');
 		}
 		this.looks = processWatch !== "off"; // a client sees one change at most, so `once` is `always`
+		internals(this).connection.on("errorMessage", ({ severity, code }) => {
+			if (severity === "FATAL" || severity === "PANIC" || ENDS_SESSION.test(code ?? "")) this.hasFailed = true;
+		});
 		guardConnection(internals(this).connection, () => (this.hasLooked ? undefined : this.refusal()));
+	}
+
+	/** Whether the server has said that it ends this session. Its socket may look alive for a moment longer. */
+	get isBroken(): boolean {
+		return this.hasFailed;
 	}
 
 	override connect(): Promise<Client>;

@@ -52,7 +52,7 @@ export class PgDriver<C extends Client = Client> implements Driver<C> {
 
 	isAlive(client: C): boolean {
 		const { _queryable, _ending, _ended } = client as unknown as Record<"_queryable" | "_ending" | "_ended", boolean>;
-		return _queryable && !_ending && !_ended && client.connection.stream.writable;
+		return !client.isBroken && _queryable && !_ending && !_ended && client.connection.stream.writable;
 	}
 
 	async destroy(client: C): Promise<void> {

@@ -43,6 +43,8 @@ export interface PgConnectionInternals {
 	/** Called with the stream that carries the protocol. */
 	attachListeners(stream: Duplex): void;
 	close(message: unknown, more?: boolean): void;
+	/** An ErrorResponse of the server. */
+	on(event: "errorMessage", listener: (message: { readonly severity?: string; readonly code?: string }) => void): void;
 	emit(event: "readyForQuery", message: { status: null }): boolean;
 }
 

@@ -89,6 +89,18 @@ describe("Client", () => {
 		expect(await asked({ keepAlive: false })).to.deep.equal([]);
 	});
 
+	it("is broken as soon as the server has said that it ends the session", async () => {
+		const client = await openClient();
+		client.on("error", () => {});
+		await rejection(client.query("select 1 / 0"));
+		expect(client.isBroken).to.equal(false);
+		let wasBroken: boolean | undefined;
+		await client.query("select pg_terminate_backend(pg_backend_pid())").catch(() => {
+			wasBroken = client.isBroken;
+		});
+		expect(wasBroken).to.equal(true);
+	});
+
 	it("rejects connect with the driver's own error", async () => {
 		expect((await rejection(new Client({ host: "127.0.0.1", port: 1 }).connect())).code).to.equal("ECONNREFUSED");
 		const called = new Client({ host: "127.0.0.1", port: 1 });
