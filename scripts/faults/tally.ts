@@ -1,0 +1,84 @@
+import type { Account, Failure } from "./account.ts";
+
+/** Counts what becomes of queries. */
+export class Tally {
+	readonly #failures = new Map<string, { times: number; text: string; codes: string[] }>();
+	readonly #pending = new Set<Promise<void>>();
+	#start: number | undefined;
+	#mark: number | undefined;
+	#asked = 0;
+	#answered = 0;
+	#failed = 0;
+	#firstError: number | undefined;
+	#lastError: number | undefined;
+	#last = 0;
+
+	/** Follows a query whose answer is known. */
+	follow(expected: string, query: () => Promise<string | undefined>): Promise<void> {
+		this.#start ??= performance.now();
+		this.#asked++;
+		const settled = query()
+			.then(
+				(answer) => (answer === expected ? this.#answered++ : this.#fail(new Error(`a wrong answer: ${answer}`))),
+				(error: unknown) => this.#fail(error),
+			)
+			.then(() => {
+				this.#last = performance.now();
+				this.#pending.delete(settled);
+			});
+		this.#pending.add(settled);
+		return settled;
+	}
+
+	/** All have settled, or the time is over. */
+	async settled(deadlineMillis: number): Promise<void> {
+		let timer: NodeJS.Timeout | undefined;
+		const late = new Promise<void>((resolve) => {
+			timer = setTimeout(resolve, deadlineMillis);
+		});
+		await Promise.race([Promise.all(this.#pending), late]);
+		clearTimeout(timer);
+	}
+
+	/** The moment from which on the last answer is measured. */
+	mark(): void {
+		this.#mark = performance.now();
+	}
+
+	account(): Omit<Account, "aftermath" | "broken" | "isDone" | "blockedMillis"> {
+		const since = (moment: number | undefined, start: number | undefined): number | undefined =>
+			moment === undefined || start === undefined ? undefined : moment - start;
+		return {
+			asked: this.#asked,
+			answered: this.#answered,
+			failed: this.#failed,
+			hung: this.#pending.size,
+			firstErrorMillis: since(this.#firstError, this.#start),
+			lastErrorMillis: since(this.#lastError, this.#start),
+			lastMillis: Math.max(0, since(this.#last, this.#start) ?? 0),
+			sinceMarkMillis: since(this.#last, this.#mark),
+			failures: [...this.#failures.values()],
+		};
+	}
+
+	#fail(error: unknown): void {
+		this.#failed++;
+		this.#lastError = performance.now();
+		this.#firstError ??= this.#lastError;
+		const { text, codes } = describe(error);
+		const known = this.#failures.get(text);
+		if (known === undefined) this.#failures.set(text, { times: 1, text, codes: [...codes] });
+		else known.times++;
+	}
+}
+
+function describe(error: unknown): Omit<Failure, "times"> {
+	const texts: string[] = [];
+	const codes: string[] = [];
+	for (let one = error; one instanceof Error && texts.length < 5; one = one.cause) {
+		texts.push(one.message.split("\n")[0] ?? "");
+		const { code } = one as { code?: unknown };
+		if (typeof code === "string") codes.push(code);
+	}
+	return { text: texts.length > 0 ? [...new Set(texts)].join(" <- ") : String(error), codes };
+}
