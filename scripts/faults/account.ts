@@ -14,6 +14,8 @@ export interface Account {
 	readonly sinceMarkMillis: number | undefined;
 	/** The longest time that the event loop did not turn. */
 	readonly blockedMillis: number | undefined;
+	/** What all of it would have taken if nobody had been in the way. */
+	readonly idealMillis: number | undefined;
 	readonly failures: readonly Failure[];
 	/** Counters, descriptors and further queries when all was over. */
 	readonly aftermath: readonly string[];
@@ -42,6 +44,7 @@ export const silence: Account = {
 	lastMillis: 0,
 	sinceMarkMillis: undefined,
 	blockedMillis: undefined,
+	idealMillis: undefined,
 	failures: [],
 	aftermath: [],
 	broken: undefined,
@@ -64,6 +67,7 @@ export function sum(accounts: readonly Account[]): Account {
 		lastMillis: Math.max(...accounts.map(({ lastMillis }) => lastMillis)),
 		sinceMarkMillis: most(all(({ sinceMarkMillis }) => sinceMarkMillis)),
 		blockedMillis: most(all(({ blockedMillis }) => blockedMillis)),
+		idealMillis: most(all(({ idealMillis }) => idealMillis)),
 		failures: accounts.flatMap(({ failures }) => failures),
 		aftermath: [...new Set(accounts.flatMap(({ aftermath }) => aftermath))],
 		broken: accounts.find(({ broken }) => broken !== undefined)?.broken,

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
+import pg from "pg";
 import { report } from "../../test/support/report.ts";
 import { untilTrue } from "../../test/support/until-true.ts";
 import type { Account } from "./account.ts";
@@ -43,6 +44,7 @@ export class Bench {
 	#opened: Opened | undefined;
 	#lastId = 0;
 	#blockedMillis: number | undefined;
+	#idealMillis: number | undefined;
 	#broken: string | undefined;
 	#isDone = false;
 
@@ -175,6 +177,18 @@ export class Bench {
 		return answerOf(path);
 	}
 
+	/** How long so many queries take on one connection that nobody contends for. */
+	async measureIdeal(count: number, millis: number, share: number): Promise<void> {
+		const pool = new pg.Pool({ connectionString: this.#casting.url, max: 1 });
+		try {
+			const start = performance.now();
+			await Promise.all(Array.from({ length: count }, () => pool.query("select pg_sleep($1::float8 / 1000)", [millis])));
+			this.#idealMillis = (performance.now() - start) * share;
+		} finally {
+			await pool.end();
+		}
+	}
+
 	/** The longest time without a turn of the event loop, from here until the function is called that this gives. */
 	watchLoop(): () => void {
 		let last = performance.now();
@@ -236,7 +250,13 @@ export class Bench {
 	/** Tells the stage how it stands; what comes later counts more. */
 	tell({ isDone = this.#isDone } = {}): void {
 		this.#isDone = isDone;
-		const own = { blockedMillis: this.#blockedMillis, aftermath: this.#aftermath, broken: this.#broken, isDone };
+		const own = {
+			blockedMillis: this.#blockedMillis,
+			idealMillis: this.#idealMillis,
+			aftermath: this.#aftermath,
+			broken: this.#broken,
+			isDone,
+		};
 		const line: Line = { account: { ...this.#tally.account(), ...own } };
 		report(line);
 	}

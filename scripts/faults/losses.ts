@@ -37,6 +37,7 @@ export const losses: readonly Scenario[] = [
 			});
 			const late = new Promise<void>((resolve) => void setTimeout(resolve, settleMillis));
 			await Promise.race([asked, late]);
+			await bench.settled(0);
 		},
 		must: (account) => [noneFails(account)],
 	},

@@ -10,6 +10,8 @@ export interface Options {
 	readonly isReport: boolean;
 	/** So many scenarios are played at a time, each on a server of its own. */
 	readonly lanes: number;
+	/** So often each is played: some faults depend on who is first. The worst counts. */
+	readonly rounds: number;
 }
 
 const mostLanes = 4;
@@ -23,6 +25,7 @@ export function readOptions(args: readonly string[]): Options {
 			subject: { type: "string", multiple: true, default: [] },
 			short: { type: "boolean", default: false },
 			report: { type: "boolean", default: false },
+			rounds: { type: "string", default: "1" },
 			lanes: { type: "string", default: String(mostLanes) },
 		},
 	});
@@ -39,5 +42,5 @@ export function readOptions(args: readonly string[]): Options {
 		);
 	if (cells.length === 0) throw new Error("nothing of that name; see scripts/faults/subjects.ts and scenarios.ts");
 	const lanes = Math.max(1, Math.min(Number(values.lanes) || mostLanes, cells.length));
-	return { cells, isReport: values.report, lanes };
+	return { cells, isReport: values.report, lanes, rounds: Math.max(1, Number(values.rounds) || 1) };
 }

@@ -32,7 +32,6 @@ const frozenMillis = 3_000;
 export class Stage {
 	readonly #server: EmbeddedServer;
 	readonly #urls: { readonly TCP: string; readonly unix: string | undefined };
-	/** What undoes the last scenario's faults. */
 	#isDown = false;
 
 	private constructor(server: EmbeddedServer, unix: string | undefined) {
@@ -166,6 +165,7 @@ class Scenery {
 	readonly #scenario: Scenario;
 	readonly #bell: Server;
 	readonly #ears = new Set<Socket>();
+	readonly #acting = new Set<Promise<void>>();
 	#waiting: (() => void)[] = [];
 
 	private constructor(stage: Stage, scenario: Scenario) {
@@ -197,10 +197,16 @@ class Scenery {
 			writeFileSync(`${path}.part`, text);
 			renameSync(`${path}.part`, path);
 		};
-		this.#act(please.action, pid).then(answer, (error: unknown) => answer(`error: ${String(error)}`));
+		const done = this.#act(please.action, pid)
+			.then(answer, (error: unknown) => answer(`error: ${String(error)}`))
+			.finally(() => this.#acting.delete(done));
+		this.#acting.add(done);
 	}
 
+	/** When what it was asked for is done, also for a program that is dead: else it would be done to the next one. */
 	async strike(): Promise<void> {
+		for (const go of this.#waiting.splice(0)) go();
+		await Promise.all(this.#acting);
 		for (const ear of this.#ears) ear.destroy();
 		this.#bell.close();
 		await this.proxy.stop();

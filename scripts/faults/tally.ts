@@ -12,6 +12,8 @@ export class Tally {
 	#firstError: number | undefined;
 	#lastError: number | undefined;
 	#last = 0;
+	/** What comes later is not counted: it hung. */
+	#isOver = false;
 
 	/** Follows a query whose answer is known. */
 	follow(expected: string, query: () => Promise<string | undefined>): Promise<void> {
@@ -19,10 +21,13 @@ export class Tally {
 		this.#asked++;
 		const settled = query()
 			.then(
-				(answer) => (answer === expected ? this.#answered++ : this.#fail(new Error(`a wrong answer: ${answer}`))),
-				(error: unknown) => this.#fail(error),
+				(answer) => (answer === expected ? undefined : new Error(`a wrong answer: ${answer}`)),
+				(error: unknown) => error,
 			)
-			.then(() => {
+			.then((error) => {
+				if (this.#isOver) return;
+				if (error === undefined) this.#answered++;
+				else this.#fail(error);
 				this.#last = performance.now();
 				this.#pending.delete(settled);
 			});
@@ -30,7 +35,7 @@ export class Tally {
 		return settled;
 	}
 
-	/** All have settled, or the time is over. */
+	/** All have settled, or the time is over; what has not settled then hangs, whatever becomes of it. */
 	async settled(deadlineMillis: number): Promise<void> {
 		let timer: NodeJS.Timeout | undefined;
 		const late = new Promise<void>((resolve) => {
@@ -38,6 +43,7 @@ export class Tally {
 		});
 		await Promise.race([Promise.all(this.#pending), late]);
 		clearTimeout(timer);
+		this.#isOver = true;
 	}
 
 	/** The moment from which on the last answer is measured. */
@@ -45,7 +51,7 @@ export class Tally {
 		this.#mark = performance.now();
 	}
 
-	account(): Omit<Account, "aftermath" | "broken" | "isDone" | "blockedMillis"> {
+	account(): Omit<Account, "aftermath" | "broken" | "isDone" | "blockedMillis" | "idealMillis"> {
 		const since = (moment: number | undefined, start: number | undefined): number | undefined =>
 			moment === undefined || start === undefined ? undefined : moment - start;
 		return {
