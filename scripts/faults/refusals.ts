@@ -1,15 +1,14 @@
 import { allAreRefused } from "./requirements.ts";
 import type { Scenario, Target } from "./scenario.ts";
 
-const atOnceMillis = 2_000;
-
 /** Connects that cannot succeed: the driver's error, in the error or as its cause, for everybody who waits. */
 export const refusals: readonly Scenario[] = [
 	refused("wrong password", "password", /^28P01$/),
 	refused("no such database", "database", /^3D000$/),
 	// This may pass, so that it is tried again until the acquire's deadline.
 	refused("no server", "nobody", /^ECONNREFUSED$/, { isLong: true, settleMillis: 63_000 }),
-	refused("name does not resolve", "nowhere", /^(ENOTFOUND|EAI_AGAIN)$/),
+	// Some resolvers take 5 s for a name, and Node asks for four at a time.
+	refused("name does not resolve", "nowhere", /^(ENOTFOUND|EAI_AGAIN)$/, { settleMillis: 30_000, atOnceMillis: 28_000 }),
 	refused("TLS refused", "tls", /does not support SSL/),
 ];
 
@@ -17,7 +16,7 @@ function refused(
 	name: string,
 	target: Target,
 	as: RegExp,
-	{ isLong = false, settleMillis = 10_000 }: { isLong?: boolean; settleMillis?: number } = {},
+	{ isLong = false, settleMillis = 10_000, atOnceMillis = 2_000 }: Partial<Patience> = {},
 ): Scenario {
 	return {
 		name,
@@ -32,4 +31,11 @@ function refused(
 		must: (account, { acquireDeadlineMillis = 0 }) =>
 			allAreRefused(account, { byMillis: isLong ? acquireDeadlineMillis + 1_000 : atOnceMillis, as }),
 	};
+}
+
+interface Patience {
+	/** The acquire's own deadline counts, and not `atOnceMillis`. */
+	readonly isLong: boolean;
+	readonly settleMillis: number;
+	readonly atOnceMillis: number;
 }

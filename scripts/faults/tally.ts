@@ -1,5 +1,8 @@
 import type { Account, Failure } from "./account.ts";
 
+/** So many kinds of errors are told apart. */
+const mostKinds = 50;
+
 /** Counts what becomes of queries. */
 export class Tally {
 	readonly #failures = new Map<string, { times: number; text: string; codes: string[] }>();
@@ -22,7 +25,7 @@ export class Tally {
 		const settled = query()
 			.then(
 				(answer) => (answer === expected ? undefined : new Error(`a wrong answer: ${answer}`)),
-				(error: unknown) => error,
+				(error: unknown) => error ?? new Error("an error that is nothing"),
 			)
 			.then((error) => {
 				if (this.#isOver) return;
@@ -71,6 +74,8 @@ export class Tally {
 		this.#failed++;
 		this.#lastError = performance.now();
 		this.#firstError ??= this.#lastError;
+		// Ten thousand waiters give up at once, each with a number of its own: to tell them apart would block the event loop.
+		if (this.#failures.size === mostKinds) return;
 		const { text, codes } = describe(error);
 		const known = this.#failures.get(text);
 		if (known === undefined) this.#failures.set(text, { times: 1, text, codes: [...codes] });

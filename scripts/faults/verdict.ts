@@ -32,7 +32,7 @@ export function judge(cell: Cell, performance: Performance): Verdict {
 	return { ...cell, performance, flaws: found.length > 0 && said !== "" ? [...found, said] : found };
 }
 
-/** Failed / hung / died / time to the first error. */
+/** Failed / hung / died / time to the first error, and what else the scenario measures. What a dead program left open counts as hung. */
 export function cellText({ performance, subject, flaws }: Verdict): string {
 	const { account, crash, isKilled } = performance;
 	const first = account.firstErrorMillis;
@@ -42,5 +42,7 @@ export function cellText({ performance, subject, flaws }: Verdict): string {
 		crash !== undefined ? "died" : isKilled ? "killed" : "-",
 		first === undefined ? "-" : first < 10_000 ? `${Math.round(first)} ms` : `${(first / 1000).toFixed(1)} s`,
 	];
+	if (account.blockedMillis !== undefined) parts.push(`blocked ${Math.round(account.blockedMillis)} ms`);
+	if (account.idealMillis !== undefined) parts.push(`took ${(account.lastMillis / account.idealMillis).toFixed(1)} x ideal`);
 	return `${parts.join(" / ")}${subject.isProtected ? (flaws.length === 0 ? "  met" : "  NOT") : ""}`;
 }
