@@ -18,6 +18,11 @@ export interface EmbeddedServerOptions {
 /** A PostgreSQL server of our own, that no other process knows of. */
 export interface EmbeddedServer {
 	readonly url: string;
+	/** Ends its sessions and the server itself, and keeps its data for {@link EmbeddedServer.resume}. */
+	readonly halt: () => Promise<void>;
+	/** Starts it again on the same port, after {@link EmbeddedServer.halt}. */
+	readonly resume: () => Promise<void>;
+	/** Ends it for good, and removes its files. */
 	readonly stop: () => Promise<void>;
 }
 
@@ -39,7 +44,12 @@ export async function startEmbeddedServer(options: EmbeddedServerOptions): Promi
 		await initialise({ directory, install, owner, port, ...options });
 		await start({ directory, install, owner });
 		const keeper = keep({ directory, install, owner });
-		return { url: `postgres://postgres:${password}@127.0.0.1:${port}/postgres`, stop: keeper.release };
+		return {
+			url: `postgres://postgres:${password}@127.0.0.1:${port}/postgres`,
+			halt: () => halt({ directory, install, owner }),
+			resume: () => start({ directory, install, owner }),
+			stop: keeper.release,
+		};
 	} catch (error) {
 		await rm(directory, { recursive: true, force: true });
 		throw error;
@@ -167,6 +177,10 @@ async function start(cluster: Cluster): Promise<void> {
 	]).catch(async (error: unknown) => {
 		throw new Error(`PostgreSQL did not start:\n${await readFile(log, "utf8").catch(() => "")}`, { cause: error });
 	});
+}
+
+async function halt(cluster: Cluster): Promise<void> {
+	await runOwn(cluster, "pg_ctl", ["stop", "--wait", "--silent", "--mode", "fast", "--pgdata", join(cluster.directory, "data")]);
 }
 
 async function runOwn({ install, directory, owner }: Cluster, binary: string, args: readonly string[]): Promise<void> {
