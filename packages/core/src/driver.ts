@@ -14,8 +14,25 @@ export interface Driver<R extends object> {
 	connect(signal: AbortSignal): Promise<R> | R;
 	/** Whether the connection can still be used, as far as is known without asking the server. Called on every acquire. */
 	isAlive(resource: R): boolean;
-	/** Asks whether a connection that has been idle can be used. Without it, `isAlive` decides alone. */
-	validate?(resource: R): Promise<boolean> | boolean;
+	/**
+	 * Asks the server whether a connection that has been idle can be used. Without it, `isAlive` decides alone.
+	 *
+	 * @param signal aborted when the answer is not awaited any more; the driver then gives the socket up without waiting for
+	 * the server, so that `destroy` ends at once
+	 */
+	validate?(resource: R, signal: AbortSignal): Promise<boolean> | boolean;
+	/**
+	 * Whether a connect that has failed may well succeed soon without anybody's doing: the pool then tries again, with
+	 * back-off, as long as somebody waits. Without it, every failure is final.
+	 *
+	 * @param hasConnected whether the pool has ever opened a connection: a server that was never there is a mistake, one that
+	 * has gone comes back
+	 */
+	isTransient?(error: unknown, hasConnected: boolean): boolean;
+	/** The connection is handed out: it keeps the process alive. Without it, connections do as the driver has made them. */
+	ref?(resource: R): void;
+	/** The connection is idle: it lets the process exit. */
+	unref?(resource: R): void;
 	/** Ends a connection of this process politely. */
 	destroy(resource: R): Promise<void> | void;
 	/** Forgets a connection that another process has opened: synchronously, without a byte, a FIN or an exception. */
