@@ -44,3 +44,4 @@ export {
 	registerHolder,
 	reportProcessChange,
 } from "./process-identity.ts";
+export { type Queued, WaitQueue } from "./wait-queue.ts";

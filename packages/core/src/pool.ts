@@ -130,7 +130,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	readonly options: ResolvedPoolOptions;
 	readonly #driver: Driver<R>;
 	readonly #clock: Clock;
-	readonly #waiters = new WaitQueue<R>();
+	readonly #waiters = new WaitQueue<Waiter<R>>();
 	/** Of every resource that was ever ours, also after its end: a late release must find out that it is too late. */
 	readonly #entryOf = new WeakMap<R, Entry<R>>();
 	#entries = new Set<Entry<R>>();

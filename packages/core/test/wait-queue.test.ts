@@ -6,7 +6,7 @@ import { at } from "./support/at.ts";
 
 describe("wait queue", () => {
 	it("gives out who has waited longest", () => {
-		const queue = new WaitQueue<number>();
+		const queue = new WaitQueue<Waiter<number>>();
 		const waiters = [1, 2, 3].map((since) => new Waiter<number>(since));
 		for (const waiter of waiters) queue.push(waiter);
 		expect(queue.size).to.equal(3);
@@ -20,7 +20,7 @@ describe("wait queue", () => {
 		["the end", 2],
 	] as const) {
 		it(`lets somebody leave from ${place}`, () => {
-			const queue = new WaitQueue<number>();
+			const queue = new WaitQueue<Waiter<number>>();
 			const waiters = [1, 2, 3].map((since) => new Waiter<number>(since));
 			for (const waiter of waiters) queue.push(waiter);
 			queue.remove(at(waiters, index));
@@ -30,7 +30,7 @@ describe("wait queue", () => {
 	}
 
 	it("can be used again after it was empty", () => {
-		const queue = new WaitQueue<number>();
+		const queue = new WaitQueue<Waiter<number>>();
 		queue.push(new Waiter(1));
 		queue.shift();
 		const waiter = new Waiter<number>(2);
@@ -39,7 +39,7 @@ describe("wait queue", () => {
 	});
 
 	it("keeps no link to those who have left", () => {
-		const queue = new WaitQueue<number>();
+		const queue = new WaitQueue<Waiter<number>>();
 		const waiters = [1, 2, 3].map((since) => new Waiter<number>(since));
 		for (const waiter of waiters) queue.push(waiter);
 		queue.remove(at(waiters, 1));
@@ -47,17 +47,26 @@ describe("wait queue", () => {
 		for (const waiter of waiters.slice(0, 2)) expect(waiter).to.include({ previous: undefined, next: undefined });
 	});
 
+	it("lets somebody in at the front", () => {
+		const queue = new WaitQueue<Waiter<number>>();
+		const waiters = [1, 2, 3].map((since) => new Waiter<number>(since));
+		for (const waiter of waiters.toReversed()) queue.unshift(waiter);
+		expect(queue.first).to.equal(waiters[0]);
+		expect([...queue]).to.deep.equal(waiters);
+	});
+
 	it("behaves like a list, whatever the order of joining, serving and leaving", () => {
-		const step = fc.oneof(fc.constant("push" as const), fc.constant("shift" as const), fc.nat({ max: 20 }));
+		const named = fc.constantFrom("push" as const, "unshift" as const, "shift" as const);
+		const step = fc.oneof({ arbitrary: named, weight: 2 }, fc.nat({ max: 20 }));
 		fc.assert(
 			fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-				const queue = new WaitQueue<number>();
+				const queue = new WaitQueue<Waiter<number>>();
 				const list: Waiter<number>[] = [];
 				for (const [since, what] of steps.entries()) {
-					if (what === "push") {
+					if (what === "push" || what === "unshift") {
 						const waiter = new Waiter<number>(since);
-						queue.push(waiter);
-						list.push(waiter);
+						queue[what](waiter);
+						list[what](waiter);
 					} else if (what === "shift") {
 						expect(queue.shift()).to.equal(list.shift());
 					} else if (list.length > 0) {
@@ -65,7 +74,9 @@ describe("wait queue", () => {
 						queue.remove(leaving as Waiter<number>);
 					}
 					expect(queue.size).to.equal(list.length);
+					expect(queue.first).to.equal(list[0]);
 				}
+				expect([...queue]).to.deep.equal(list);
 				for (const waiter of list) expect(queue.shift()).to.equal(waiter);
 				expect(queue.shift()).to.equal(undefined);
 			}),
