@@ -44,7 +44,7 @@ export function thrown(action: () => unknown): Reason {
 	throw new Error("the function should have thrown");
 }
 
-/** Lets everything happen that waits for nothing but promises. */
-export function settle(): Promise<void> {
-	return new Promise((resolve) => setImmediate(resolve));
+/** Lets everything happen that waits for nothing but promises, and a few turns of the event loop. */
+export async function settle(): Promise<void> {
+	for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -83,8 +83,12 @@ export class AcquireTimeoutError extends ForkSafeError {
 	readonly waitedMillis: number;
 	readonly counts: PoolCounts;
 
-	constructor(phase: AcquirePhase, timeoutMillis: number, waitedMillis: number, counts: PoolCounts) {
-		super(`no connection within ${timeoutMillis} ms (${listCounts(counts)}); ${PHASE_ADVICE[phase]}`);
+	/** @param lastFailure why connects were held back while it waited */
+	constructor(phase: AcquirePhase, timeoutMillis: number, waitedMillis: number, counts: PoolCounts, lastFailure?: ConnectError) {
+		super(
+			`no connection within ${timeoutMillis} ms (${listCounts(counts)}); ${lastFailure?.message ?? PHASE_ADVICE[phase]}`,
+			lastFailure && { cause: lastFailure },
+		);
 		this.phase = phase;
 		this.waitedMillis = waitedMillis;
 		this.counts = counts;

@@ -15,6 +15,7 @@ export {
 	ReleaseError,
 } from "./errors.ts";
 export type { Leak } from "./leak-watch.ts";
+export { Lease } from "./lease.ts";
 export {
 	checkDuration,
 	defaultPoolOptions,
@@ -23,15 +24,8 @@ export {
 	type ResolvedPoolOptions,
 	rejectUnknownOptions,
 } from "./options.ts";
-export {
-	type AcquireOptions,
-	type DrainOptions,
-	Pool,
-	type PoolEvents,
-	type PoolState,
-	type PoolStats,
-	type ReleaseOptions,
-} from "./pool.ts";
+export { Pool } from "./pool.ts";
+export type { AcquireOptions, DrainOptions, PoolEvents, PoolState, PoolStats, ReleaseOptions } from "./pool-interface.ts";
 export {
 	afterFork,
 	type ConnectionHolder,

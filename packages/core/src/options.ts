@@ -17,7 +17,10 @@ export type ProcessWatch = "always" | "once" | "off";
 export interface PoolOptions {
 	/** What the pool is called in log lines. @default "pool" */
 	name?: string;
-	/** So many connections are kept when idle ones are closed. They are opened on demand. @default 0 */
+	/**
+	 * So many connections are kept when idle ones are closed, and replaced when they are lost: one at a time, at moments
+	 * chosen by chance. Nothing is opened before this process has asked for a connection. @default 0
+	 */
 	min?: number;
 	/** Never more connections than this at a time, those being opened or closed included. @default 10 */
 	max?: number;
@@ -25,8 +28,18 @@ export interface PoolOptions {
 	maxPending?: number;
 	/** An acquire is rejected with ERR_FORKSAFE_ACQUIRE_TIMEOUT after this time. 0: never. @default 30000 */
 	acquireTimeoutMillis?: number;
-	/** A connect (set-up included) is given up after this time. 0: never. @default 10000 */
+	/** A connect (name, TCP, TLS, authentication, set-up) is given up after this time. 0: never. @default 10000 */
 	connectTimeoutMillis?: number;
+	/**
+	 * Time between the begins of two connects: all at once, they delay each other, the first one most (under TLS or SCRAM 2 to
+	 * 4 times). 0: as many at once as there is need for. @default 2
+	 */
+	connectIntervalMillis?: number;
+	/**
+	 * The server is asked whether a connection is still good when it has been idle for longer than this, by either clock
+	 * (monotonic, time of day). One used more recently is only looked at. 0: the server is never asked. @default 1000
+	 */
+	validateAfterIdleMillis?: number;
 	/** A validation that takes longer has failed. 0: it may take for ever. @default 5000 */
 	validateTimeoutMillis?: number;
 	/** A connection whose polite end takes longer stops counting. 0: it may take for ever. @default 5000 */
@@ -73,6 +86,8 @@ export const defaultPoolOptions: ResolvedPoolOptions = {
 	maxPending: 0,
 	acquireTimeoutMillis: 30_000,
 	connectTimeoutMillis: 10_000,
+	connectIntervalMillis: 2,
+	validateAfterIdleMillis: 1_000,
 	validateTimeoutMillis: 5_000,
 	destroyTimeoutMillis: 5_000,
 	idleTimeoutMillis: 10_000,
@@ -98,6 +113,8 @@ const checks: Record<keyof PoolOptions, (value: never) => string | undefined> = 
 	maxPending: wholeNumber(0),
 	acquireTimeoutMillis: duration(0),
 	connectTimeoutMillis: duration(0),
+	connectIntervalMillis: duration(0),
+	validateAfterIdleMillis: duration(0),
 	validateTimeoutMillis: duration(0),
 	destroyTimeoutMillis: duration(0),
 	idleTimeoutMillis: duration(0),

@@ -3,7 +3,8 @@
  *
  * Invariants, which the property tests assert:
  * - connecting + idle + validating + used + destroying never exceed `max`
- * - whoever waits, waits because nothing is idle, and `max` is reached or a connection is on its way for them
+ * - whoever waits, waits because nothing is idle, and `max` is reached, a connection is on its way for them, or the next
+ *   connect waits for its moment (connect-pace.ts)
  * - a waiter is settled exactly once, in the order of arrival among those that are granted
  * - a connection ends exactly once: destroyed by the process that opened it, or discarded by every other
  * - every entry, waiter, timer and connect in progress belongs to the pool's generation; what belongs to an earlier one
@@ -23,6 +24,8 @@ import {
 	releaseChannel,
 } from "./channels.ts";
 import type { Clock, Timer } from "./clock.ts";
+import { ConnectPace } from "./connect-pace.ts";
+import { Deadlines } from "./deadlines.ts";
 import type { Driver } from "./driver.ts";
 import { Entry, type EntryState } from "./entry.ts";
 import {
@@ -32,13 +35,13 @@ import {
 	InheritedConnectionError,
 	OptionError,
 	PoolClosedError,
-	type PoolCounts,
 	ProcessChangedError,
 	QueueFullError,
 	ReleaseError,
 } from "./errors.ts";
 import { guarded } from "./guarded.ts";
-import { type Leak, LeakWatch } from "./leak-watch.ts";
+import { LeakWatch } from "./leak-watch.ts";
+import { Lease } from "./lease.ts";
 import { LostTime } from "./lost-time.ts";
 import {
 	checkDuration,
@@ -47,6 +50,7 @@ import {
 	rejectUnknownOptions,
 	resolvePoolOptions,
 } from "./options.ts";
+import type { AcquireOptions, DrainOptions, PoolEvents, PoolState, PoolStats, ReleaseOptions } from "./pool-interface.ts";
 import {
 	type ConnectionHolder,
 	currentGeneration,
@@ -58,62 +62,14 @@ import {
 } from "./process-identity.ts";
 import { Waiter, WaitQueue } from "./wait-queue.ts";
 
-/** `open` hands out connections; `draining` waits for those in use to come back; `closed` has none left. */
-export type PoolState = "open" | "draining" | "closed";
-
-/** How one acquire differs from the others. */
-export interface AcquireOptions {
-	/** Gives the acquire up: it leaves the queue at once and rejects with the signal's reason. The connect goes on for others. */
-	signal?: AbortSignal;
-	/** In place of `acquireTimeoutMillis`. 0: never. */
-	timeoutMillis?: number;
-}
-
-/** How one release differs from the others. */
-export interface ReleaseOptions {
-	/** End the connection instead of keeping it. */
-	destroy?: boolean;
-}
-
-/** How long to wait for connections in use. */
-export interface DrainOptions {
-	/** Then they are ended all the same. 0: wait for ever. @default 30000 */
-	deadlineMillis?: number;
-}
-
-/** What a pool holds at this moment. */
-export interface PoolStats extends PoolCounts {
-	readonly state: PoolState;
-	readonly generation: number;
-	readonly min: number;
-	readonly validating: number;
-	readonly destroying: number;
-	/** All connections, in whatever state. */
-	readonly total: number;
-}
-
-/** Events of a pool, with the arguments of their listeners. */
-export interface PoolEvents<R> {
-	/** A connection was opened. */
-	connect: [resource: R];
-	/** A connection could not be opened. */
-	connectError: [error: ConnectError];
-	/** A connection of this process was ended; `error` says that it did not go politely. */
-	destroy: [resource: R, error?: unknown];
-	/** A connection is held for longer than `leakThresholdMillis`. */
-	leak: [leak: Leak<R>];
-	/** An inherited connection was forgotten. */
-	discard: [resource: R, change: ProcessChange];
-	/** The pool has started afresh in another process. */
-	processChange: [change: ProcessChange];
-	/** The last connection has gone, and there will be no other. */
-	close: [];
-}
-
 const DEFAULT_DRAIN_DEADLINE_MILLIS = 30_000;
 const SHORTEST_MAINTENANCE_INTERVAL_MILLIS = 10;
 /** So much of its lifetime a connection may lose by chance. */
 const LIFETIME_JITTER = 0.1;
+/** A connection that comes back and goes out within this time is not looked at: what can happen to it, happens to any. */
+const FRESH_MILLIS = 10;
+/** How likely a tick is to open one of the connections that `min` lacks: processes that tick together do not all do so. */
+const REPLACE_PROBABILITY = 0.5;
 
 /**
  * Hands out connections of a {@link Driver}, at most `max` at a time, and starts afresh when its process has changed.
@@ -136,6 +92,18 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	#entries = new Set<Entry<R>>();
 	/** The connection used last is handed out first, so that those not needed can grow old. */
 	#idle: Entry<R>[] = [];
+	/** Whether the driver has anybody to ask: then what has been idle is not trusted blindly. */
+	readonly #validates: boolean;
+	/** The time of day when it was last read. */
+	#lastLookedAt: number;
+	readonly #pace: ConnectPace;
+	#paceTimer: Timer | undefined;
+	/** Whether a connect has ever succeeded, in this process or in one that it was copied from. */
+	#hasConnected = false;
+	/** Whether `min` is kept: once this process has used the pool, and as long as connects succeed. */
+	#keepsMin = false;
+	/** How often every connection was to be replaced. */
+	#evictions = 0;
 	/** Those that do not count any more, because their time to end politely is over, and that the driver still ends. */
 	readonly #lingering = new Set<R>();
 	/** So many are in these states; idle and used follow from them, `#idle` and `#entries`. */
@@ -146,6 +114,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	#generation: number;
 	#looks: boolean;
 	readonly #lostTime: LostTime;
+	readonly #deadlines: Deadlines;
 	readonly #leakWatch: LeakWatch<R> | undefined;
 	/** How the registry reaches this pool. The registry holds it weakly, so the pool has to keep it. */
 	readonly #holder: ConnectionHolder = {
@@ -154,7 +123,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	};
 	readonly #unregister: () => void;
 	#maintenance: Timer | undefined;
-	#stopDrainDeadline: () => void = () => {};
+	#stopDrainDeadline: () => void = nothing;
 	readonly #closed = Promise.withResolvers<void>();
 
 	constructor(driver: Driver<R>, options?: PoolOptions) {
@@ -162,8 +131,15 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		this.options = resolvePoolOptions(options);
 		this.#driver = driver;
 		this.#clock = this.options.clock;
+		this.#validates = driver.validate !== undefined;
+		this.#lastLookedAt = this.#clock.wallNow();
 		this.#lostTime = new LostTime(this.#clock);
-		const { leakThresholdMillis } = this.options;
+		this.#deadlines = new Deadlines(this.#clock, this.#lostTime, {
+			generation: () => this.#generation,
+			look: () => this.#look(),
+		});
+		const { leakThresholdMillis, random, connectIntervalMillis } = this.options;
+		this.#pace = new ConnectPace(this.#clock, random, connectIntervalMillis);
 		if (leakThresholdMillis > 0) this.#leakWatch = new LeakWatch(leakThresholdMillis, this.#clock);
 		this.#looks = this.options.processWatch !== "off";
 		this.#generation = this.#looks ? currentGeneration() : knownGeneration();
@@ -173,6 +149,11 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	/** `open`, `draining` or `closed`. */
 	get state(): PoolState {
 		return this.#state;
+	}
+
+	/** Milliseconds that this process did not run although it should have, as far as was noticed: deadlines do not count them. */
+	get lostMillis(): number {
+		return this.#lostTime.total;
 	}
 
 	/**
@@ -206,7 +187,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			this.#driver.isAlive(resource)
 		) {
 			// Nothing is written and nobody is served: this needs no look at the process.
-			this.#place(entry);
+			this.#placeFresh(entry);
 		} else {
 			this.#releaseCarefully(entry, options);
 		}
@@ -228,11 +209,28 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	}
 
 	/**
+	 * Like {@link Pool.acquire}, but what is released is the lease: by a second release nobody can lose a connection that
+	 * was handed to them meanwhile.
+	 *
+	 * @throws what `acquire` throws
+	 */
+	async lease(options?: AcquireOptions): Promise<Lease<R>> {
+		return new Lease(await this.acquire(options), this);
+	}
+
+	/**
 	 * Replaces every connection, softly: those that are idle are ended now, those in use when they come back. For a
 	 * password that was rotated, or a server that is no longer the primary.
+	 *
+	 * @param from the connection that has told: ten that tell of one shutdown evict once, not those opened since
 	 */
-	evict(): void {
+	evict(from?: R): void {
 		this.#look();
+		if (from !== undefined) {
+			const entry = this.#entryOf.get(from);
+			if (entry?.generation !== this.#generation || entry.evictions !== this.#evictions) return;
+		}
+		this.#evictions++;
 		for (const entry of this.#entries) entry.isRetired = true;
 		this.#destroyIdle();
 	}
@@ -261,11 +259,13 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		this.#stopMaintenance();
 		if (this.#looks) inspectProcess();
 		this.#look();
-		if (this.#entries.size === 0) return;
+		if (this.#entries.size === 0 && !this.#keepsMin) return;
 		this.#startMaintenance();
+		this.#lastLookedAt = this.#clock.wallNow();
 		this.#reportLeaks();
 		this.#retireAged();
 		this.#destroyIdle();
+		this.#replaceLost();
 	}
 
 	/** What the pool holds at this moment. */
@@ -305,7 +305,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		this.#closeIfEmpty();
 		if (this.#state === "draining") {
 			this.#stopDrainDeadline();
-			this.#stopDrainDeadline = this.#deadline(deadlineMillis, () => this.#destroyUsed());
+			this.#stopDrainDeadline = this.#deadlines.start(deadlineMillis, () => this.#destroyUsed());
 		}
 		return this.#closed.promise;
 	}
@@ -324,10 +324,11 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 
 	#acquire(options: AcquireOptions | undefined): Promise<R> {
 		this.#look();
-		if (options === undefined && this.#waiters.size === 0 && this.#driver.validate === undefined) {
+		if (options === undefined && this.#waiters.size === 0) {
 			const entry = this.#idle.at(-1);
-			if (entry !== undefined && this.#driver.isAlive(entry.resource as R)) {
+			if (entry !== undefined && this.#isFresh(entry) && this.#driver.isAlive(entry.resource as R)) {
 				this.#idle.pop();
+				this.#driver.ref?.(entry.resource as R);
 				return Promise.resolve(this.#take(entry));
 			}
 		}
@@ -368,35 +369,33 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		const { signal, timeoutMillis = this.options.acquireTimeoutMillis } = options;
 		if (this.#state !== "open") return Promise.reject(new PoolClosedError(this.#state));
 		if (signal?.aborted) return Promise.reject(signal.reason);
-		const { maxPending } = this.options;
-		const waiter = new Waiter<R>(this.#clock.now());
+		const waiter = new Waiter<R>(this.#clock.now(), timeoutMillis);
 		this.#waiters.push(waiter);
 		this.#serve();
 		if (waiter.state !== "pending") return waiter.promise;
-		if (maxPending > 0 && this.#unserved() > maxPending) {
+		const { max, maxPending } = this.options;
+		if (maxPending > 0 && this.#unserved() - (max - this.#entries.size) > maxPending) {
 			this.#giveUp(waiter, "rejected", new QueueFullError(maxPending, this.stats()));
 			return waiter.promise;
 		}
-
-		const lostBefore = this.#lostTime.total;
-		const timeOut = (): void => {
-			const waited = this.#clock.now() - waiter.since;
-			// While the process did not run, those that it waits for could not come back either.
-			const left = timeoutMillis + this.#lostTime.total - lostBefore - waited;
-			if (left >= 1) {
-				stopDeadline = this.#deadline(left, timeOut);
-				return;
-			}
-			this.#giveUp(waiter, "timed out", new AcquireTimeoutError(this.#phase(), timeoutMillis, waited, this.stats()));
-		};
-		let stopDeadline = this.#deadline(timeoutMillis, timeOut);
-		const onAbort = (): void => this.#giveUp(waiter, "aborted", signal?.reason);
-		signal?.addEventListener("abort", onAbort, { once: true });
-		waiter.stopWatching = () => {
-			stopDeadline();
-			signal?.removeEventListener("abort", onAbort);
-		};
+		const stopDeadline = this.#deadlines.start(timeoutMillis, () => this.#timedOut(waiter));
+		waiter.stopWatching = stopDeadline;
+		if (signal !== undefined) {
+			const onAbort = (): void => this.#giveUp(waiter, "aborted", signal.reason);
+			signal.addEventListener("abort", onAbort, { once: true });
+			waiter.stopWatching = () => {
+				stopDeadline();
+				signal.removeEventListener("abort", onAbort);
+			};
+		}
 		return waiter.promise;
+	}
+
+	#timedOut(waiter: Waiter<R>): void {
+		const waited = this.#clock.now() - waiter.since;
+		const { lastFailure } = this.#pace;
+		const error = new AcquireTimeoutError(this.#phase(), waiter.timeoutMillis, waited, this.stats(), lastFailure);
+		this.#giveUp(waiter, "timed out", error);
 	}
 
 	#giveUp(waiter: Waiter<R>, state: "timed out" | "aborted" | "rejected", reason: unknown): void {
@@ -405,7 +404,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	}
 
 	#phase(): AcquirePhase {
-		if (this.#connecting > 0) return "connect";
+		if (this.#connecting > 0 || this.#pace.lastFailure !== undefined) return "connect";
 		return this.#validating > 0 ? "validate" : "wait";
 	}
 
@@ -422,15 +421,58 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			if (entry === undefined) break;
 			this.#offer(entry);
 		}
-		while (this.#unserved() > 0 && this.#entries.size < this.options.max) this.#connect();
+		while (this.#unserved() > 0 && this.#entries.size < this.options.max) {
+			const millis = this.#pace.millisLeft(this.#connecting);
+			if (millis > 0) {
+				this.#serveIn(millis);
+				return;
+			}
+			this.#connect();
+		}
+	}
+
+	/** @param millis Infinity: nothing need be done, because a connect that ends serves anew */
+	#serveIn(millis: number): void {
+		if (this.#paceTimer !== undefined || millis === Number.POSITIVE_INFINITY) return;
+		this.#paceTimer = this.#clock.setTimeout(() => {
+			this.#paceTimer = undefined;
+			this.#look();
+			this.#serve();
+		}, millis);
+	}
+
+	#stopPaceTimer(): void {
+		if (this.#paceTimer !== undefined) this.#clock.clearTimeout(this.#paceTimer);
+		this.#paceTimer = undefined;
 	}
 
 	/** An idle connection, out of the stack, for the first waiter: if it is still good. */
 	#offer(entry: Entry<R>): void {
 		const resource = entry.resource as R;
-		if (entry.isRetired || !this.#driver.isAlive(resource)) this.#destroy(entry);
-		else if (this.#driver.validate !== undefined) this.#validate(entry, resource);
-		else this.#grant(entry);
+		if (entry.isRetired || !this.#driver.isAlive(resource)) {
+			this.#destroy(entry);
+			return;
+		}
+		this.#driver.ref?.(resource);
+		if (this.#isFresh(entry)) this.#grant(entry);
+		else this.#check(entry, resource);
+	}
+
+	/** Whether it came back so short a time ago that it need not be looked at. */
+	#isFresh(entry: Entry<R>): boolean {
+		if (!this.#validates) return true;
+		this.#lastLookedAt = this.#clock.wallNow();
+		const idleMillis = this.#lastLookedAt - entry.idleFrom;
+		return idleMillis < FRESH_MILLIS && idleMillis >= 0 && entry.idleSince === 0;
+	}
+
+	/** Whether it has been idle for so long, by either clock, that the server has to be asked. */
+	#isDoubtful(entry: Entry<R>): boolean {
+		const { validateAfterIdleMillis } = this.options;
+		if (validateAfterIdleMillis === 0) return false;
+		const byWall = this.#clock.wallNow() - entry.idleFrom;
+		const byTicks = entry.idleSince === 0 ? 0 : this.#clock.now() - entry.idleSince;
+		return byWall < 0 || Math.max(byWall, byTicks) > validateAfterIdleMillis;
 	}
 
 	#grant(entry: Entry<R>): void {
@@ -454,9 +496,16 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		} else if (entry.isRetired) {
 			this.#destroy(entry); // evicted while it was being opened
 		} else {
-			entry.idleSince = 0;
+			this.#driver.unref?.(entry.resource as R);
 			this.#idle.push(entry);
 		}
+	}
+
+	/** It was heard of just now. */
+	#placeFresh(entry: Entry<R>): void {
+		entry.idleFrom = this.#lastLookedAt;
+		entry.idleSince = 0;
+		this.#place(entry);
 	}
 
 	#releaseCarefully(entry: Entry<R> | undefined, options: ReleaseOptions = {}): void {
@@ -476,29 +525,25 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			this.#destroy(entry);
 			this.#serve();
 		} else {
-			this.#place(entry);
+			this.#placeFresh(entry);
 		}
 	}
 
 	#connect(): void {
-		const entry = new Entry<R>(this.#generation, this.#expiry());
+		const entry = new Entry<R>(this.#generation, this.#evictions, this.#expiry());
+		const beganAt = this.#clock.now();
 		this.#entries.add(entry);
 		this.#connecting++;
+		this.#keepsMin = this.options.min > 0;
+		this.#pace.began();
 		this.#startMaintenance();
 		const { connectTimeoutMillis } = this.options;
-		entry.stopDeadline = this.#deadline(connectTimeoutMillis, () => {
-			const error = new Error(`no connection was established within ${connectTimeoutMillis} ms`);
-			this.#move(entry, "destroying");
-			const connectError = this.#failWaiter(error, true);
-			this.#giveUpConnect(entry, error);
-			this.#serve();
-			this.emit("connectError", connectError);
-		});
+		entry.stopDeadline = this.#deadlines.start(connectTimeoutMillis, () => this.#connectTimedOut(entry));
 		const connect = async (): Promise<R> => this.#driver.connect(entry.abort.signal);
 		const connecting = createChannel.hasSubscribers ? createChannel.tracePromise(connect, { pool: this }) : connect();
 		connecting.then(
 			(resource) => this.#connected(entry, resource),
-			(error: unknown) => this.#connectFailed(entry, error),
+			(error: unknown) => this.#connectFailed(entry, error, beganAt),
 		);
 	}
 
@@ -508,17 +553,36 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		return this.#clock.now() + maxLifetimeMillis * (1 - LIFETIME_JITTER * random());
 	}
 
+	#connectTimedOut(entry: Entry<R>): void {
+		const { connectTimeoutMillis } = this.options;
+		const cause = new Error(`no connection was established within ${connectTimeoutMillis} ms`);
+		const error = new ConnectError(cause, true);
+		this.#move(entry, "destroying");
+		this.#failFirst(error);
+		// Whoever has waited for as long as a connect may take, and has none of their own on its way, need not wait for another.
+		const now = this.#clock.now();
+		for (let first = this.#waiters.first; first !== undefined && this.#unserved() > 0; first = this.#waiters.first) {
+			const waited = now - first.since;
+			const isDue = first.timeoutMillis > 0 && waited >= first.timeoutMillis - 1; // and says so itself
+			if (isDue || waited < connectTimeoutMillis) break;
+			this.#failFirst(new ConnectError(cause, true));
+		}
+		this.#giveUpConnect(entry, cause);
+		this.#serve();
+		this.emit("connectError", error);
+	}
+
 	/** It counts until the driver has given the socket up. */
 	#giveUpConnect(entry: Entry<R>, error: Error): void {
 		entry.stopDeadline();
-		entry.stopDeadline = this.#deadline(this.options.destroyTimeoutMillis, () => this.#gone(entry));
+		entry.stopDeadline = this.#deadlines.start(this.options.destroyTimeoutMillis, () => this.#gone(entry));
 		entry.abort.abort(error);
 	}
 
 	#connected(entry: Entry<R>, resource: R): void {
 		this.#look();
 		if (this.#entryOf.has(resource)) {
-			this.#connectFailed(entry, new Error("bug: the driver returned the same connection twice"));
+			this.#connectFailed(entry, new Error("bug: the driver returned the same connection twice"), this.#clock.now());
 			return;
 		}
 		this.#entryOf.set(resource, entry);
@@ -530,7 +594,11 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		switch (entry.state) {
 			case "connecting":
 				entry.stopDeadline();
-				this.#place(entry);
+				this.#hasConnected = true;
+				this.#pace.succeeded();
+				this.#stopPaceTimer();
+				this.#placeFresh(entry);
+				this.#serve();
 				this.emit("connect", resource);
 				break;
 			case "destroying": // its time was up, or the pool closes
@@ -541,42 +609,81 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		}
 	}
 
-	#connectFailed(entry: Entry<R>, cause: unknown): void {
+	#connectFailed(entry: Entry<R>, cause: unknown, beganAt: number): void {
 		this.#look();
 		if (entry.state === "destroying") {
 			this.#gone(entry);
 		} else if (entry.state === "connecting") {
 			this.#move(entry, "destroying");
-			// Before its place is free: else the waiter would be given another connect to wait for, and never hear of this one.
-			const error = this.#failWaiter(cause);
+			const error = new ConnectError(cause);
+			if (this.#isTransient(cause)) {
+				this.#pace.failed(error, beganAt);
+			} else {
+				this.#keepsMin = false;
+				// Before its place is free: else the waiter would be given another connect to wait for, and never hear of this one.
+				this.#failFirst(error);
+			}
 			this.#gone(entry);
 			this.emit("connectError", error);
 		}
 	}
 
+	#isTransient(cause: unknown): boolean {
+		let isTransient = false;
+		guarded(() => {
+			isTransient = this.#driver.isTransient?.(cause, this.#hasConnected) === true;
+		});
+		return isTransient;
+	}
+
 	/** A connect that fails takes the first waiter with it, unless enough others are on their way. */
-	#failWaiter(cause: unknown, isTimeout = false): ConnectError {
-		const error = new ConnectError(cause, isTimeout);
+	#failFirst(error: ConnectError): void {
 		if (this.#unserved() > 0) this.#waiters.shift()?.fail("rejected", error);
-		return error;
+	}
+
+	/**
+	 * Two turns of the event loop bring what the kernel has already heard of the connection (that the server has ended it, that
+	 * it was reset); after a longer time the server is asked.
+	 */
+	#check(entry: Entry<R>, resource: R): void {
+		this.#move(entry, "validating");
+		setImmediate(() => {
+			setImmediate(() => {
+				this.#look();
+				if (entry.state !== "validating") return;
+				if (!entry.isRetired && this.#isDoubtful(entry) && this.#driver.isAlive(resource)) this.#validate(entry, resource);
+				else this.#judge(entry, true);
+			});
+		});
 	}
 
 	#validate(entry: Entry<R>, resource: R): void {
-		this.#move(entry, "validating");
-		const judge = (isValid: boolean): void => {
+		const noAnswer = new AbortController();
+		entry.stopDeadline = this.#deadlines.start(this.options.validateTimeoutMillis, () => {
+			if (entry.state !== "validating") return;
+			noAnswer.abort(new Error(`no answer to a validation within ${this.options.validateTimeoutMillis} ms`));
+			// What has been idle as long is not heard of either, and to ask one after the other takes too long.
+			this.evict(resource);
+			this.#judge(entry, false);
+		});
+		const validate = async (): Promise<boolean> => (await this.#driver.validate?.(resource, noAnswer.signal)) === true;
+		const onAnswer = (isValid: boolean): void => {
 			this.#look();
 			if (entry.state !== "validating") return;
-			entry.stopDeadline();
-			if (isValid && !entry.isRetired && this.#driver.isAlive(resource)) {
-				this.#place(entry);
-			} else {
-				this.#destroy(entry);
-				this.#serve();
-			}
+			if (isValid) entry.idleFrom = this.#lastLookedAt = this.#clock.wallNow();
+			this.#judge(entry, isValid);
 		};
-		entry.stopDeadline = this.#deadline(this.options.validateTimeoutMillis, () => judge(false));
-		const validate = async (): Promise<boolean> => (await this.#driver.validate?.(resource)) === true;
-		validate().then(judge, () => judge(false));
+		validate().then(onAnswer, () => onAnswer(false));
+	}
+
+	#judge(entry: Entry<R>, isValid: boolean): void {
+		entry.stopDeadline();
+		if (isValid && !entry.isRetired && this.#driver.isAlive(entry.resource as R)) {
+			this.#place(entry);
+		} else {
+			this.#destroy(entry);
+			this.#serve();
+		}
 	}
 
 	/** Ends a connection of ours. It counts until it has gone. */
@@ -592,7 +699,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			this.emit("destroy", resource, error);
 		};
 		const { destroyTimeoutMillis } = this.options;
-		entry.stopDeadline = this.#deadline(destroyTimeoutMillis, () => {
+		entry.stopDeadline = this.#deadlines.start(destroyTimeoutMillis, () => {
 			this.#lingering.add(resource);
 			finish(new Error(`the connection did not end within ${destroyTimeoutMillis} ms`));
 		});
@@ -632,6 +739,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		this.#look();
 		if (this.#state !== "open") return;
 		this.#state = "draining";
+		this.#stopPaceTimer();
 		for (let waiter = this.#waiters.shift(); waiter !== undefined; waiter = this.#waiters.shift()) {
 			waiter.fail("rejected", new PoolClosedError("draining"));
 		}
@@ -715,15 +823,11 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		for (const entry of ended) if (entry.state === "idle") this.#destroy(entry);
 	}
 
-	/** Runs `action` after `millis`, unless it is stopped before or the process changes. 0: never. */
-	#deadline(millis: number, action: () => void): () => void {
-		if (millis === 0) return () => {};
-		const generation = this.#generation;
-		const timer = this.#clock.setTimeout(() => {
-			this.#look();
-			if (generation === this.#generation) action();
-		}, millis);
-		return () => this.#clock.clearTimeout(timer);
+	/** One at a time, not in every tick, and not while connects are held back. */
+	#replaceLost(): void {
+		const lacks = this.#entries.size - this.#destroying < this.options.min && this.#entries.size < this.options.max;
+		if (!lacks || !this.#keepsMin || this.#state !== "open" || this.#connecting > 0) return;
+		if (this.options.random() < REPLACE_PROBABILITY && this.#pace.millisLeft(0) === 0) this.#connect();
 	}
 
 	/** Forgets everything inherited, in one go and without a byte written. */
@@ -735,6 +839,9 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		this.#entries = new Set();
 		this.#idle = [];
 		this.#connecting = this.#validating = this.#destroying = 0;
+		this.#keepsMin = false;
+		this.#pace.reset();
+		this.#stopPaceTimer();
 		this.#stopMaintenance();
 		this.#leakWatch?.clear();
 		for (let waiter = this.#waiters.shift(); waiter !== undefined; waiter = this.#waiters.shift()) {
@@ -783,3 +890,5 @@ function checkAcquireOptions(options: AcquireOptions): void {
 		throw new OptionError("signal", signal, "must be an AbortSignal");
 	}
 }
+
+function nothing(): void {}

@@ -7,6 +7,8 @@ export class Waiter<R> implements Queued<Waiter<R>> {
 	readonly promise: Promise<R>;
 	/** When it began to wait, in milliseconds of the pool's clock. */
 	readonly since: number;
+	/** So long it is willing to wait. 0: for ever. */
+	readonly timeoutMillis: number;
 	/** Stops its deadline and takes its listener off the abort signal. */
 	stopWatching: () => void = nothing;
 	previous: Waiter<R> | undefined = undefined;
@@ -14,8 +16,9 @@ export class Waiter<R> implements Queued<Waiter<R>> {
 	#resolve!: (resource: R) => void;
 	#reject!: (reason: unknown) => void;
 
-	constructor(since: number) {
+	constructor(since: number, timeoutMillis: number) {
 		this.since = since;
+		this.timeoutMillis = timeoutMillis;
 		this.promise = new Promise((resolve, reject) => {
 			this.#resolve = resolve;
 			this.#reject = reject;

@@ -141,6 +141,7 @@ describe("drain", () => {
 	it("ends a connection that is being validated", async () => {
 		const { pool, driver, idle } = await setUpIdle(1, { stopsAt: ["validate"] });
 		const waiter = follow(pool.acquire());
+		await settle();
 		const drained = follow(pool.drain());
 		expect(driver.destroyed).to.deep.equal(idle);
 		at(driver.validations, 0).succeed(true);

@@ -78,6 +78,7 @@ describe("evict", () => {
 	it("ends what is being validated, and serves whoever waits with a new one", async () => {
 		const { pool, driver } = await setUpIdle(1, { stopsAt: ["validate"] });
 		const waiter = follow(pool.acquire());
+		await settle();
 		pool.evict();
 		at(driver.validations, 0).succeed(true);
 		await settle();

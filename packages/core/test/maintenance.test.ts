@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { FakeProcess } from "../../../test/support/fake-process.ts";
 import { follow, settle } from "../../../test/support/promises.ts";
-import { currentGeneration } from "../src/index.ts";
+import { currentGeneration, reportProcessChange } from "../src/index.ts";
 import { at } from "./support/at.ts";
 import { acquireMany, setUp, setUpIdle } from "./support/set-up.ts";
 
@@ -49,11 +49,52 @@ describe("maintenance", () => {
 		expect(pool.stats()).to.include({ used: 2, idle: 0, total: 2 });
 	});
 
-	it("ends those beyond their lifetime also below min, and opens none in their place by itself", async () => {
+	it("replaces those below min whose lifetime is over, or that were lost, one in a tick", async () => {
 		const { pool, clock, driver } = await setUpIdle(2, { min: 2, maxLifetimeMillis: 60_000 });
-		await clock.advance(61_000);
+		await clock.advance(60_000);
+		expect(driver.destroyed).to.have.lengthOf(2);
+		expect(pool.stats()).to.include({ idle: 1, total: 1 });
+		await clock.advance(1_000);
+		expect(pool.stats()).to.include({ idle: 2, total: 2 });
+		await clock.advance(10_000);
+		expect(driver.connects).to.have.lengthOf(4);
+	});
+
+	it("replaces them at moments chosen by chance, so that processes that tick together do not all connect at once", async () => {
+		const draws = [0.9, 0.5, 0.7, 0.4];
+		const { pool, clock } = await setUpIdle(1, { min: 1, random: () => draws.shift() ?? 0 });
+		pool.evict();
+		for (const total of [0, 0, 0, 1]) {
+			await clock.advance(1_000);
+			expect(pool.stats().total).to.equal(total);
+		}
+	});
+
+	it("opens none for min before anybody has asked, neither in the first process nor in the next ones", async () => {
+		const { pool, clock, driver } = setUp({ min: 2 });
+		pool.maintain();
+		await clock.advance(10_000);
+		expect(driver.connects).to.have.lengthOf(0);
+		pool.release(await pool.acquire());
+		reportProcessChange();
+		await clock.advance(10_000);
+		expect(driver.connects).to.have.lengthOf(1);
 		expect(pool.stats().total).to.equal(0);
+	});
+
+	it("gives min up when a connect fails for good, until one succeeds", async () => {
+		const { pool, clock, driver } = await setUpIdle(1, { min: 1 });
+		driver.stopsAt.add("connect");
+		pool.evict();
+		await clock.advance(1_000);
+		at(driver.connects, 1).fail(new Error("wrong password"));
+		await clock.advance(60_000);
 		expect(driver.connects).to.have.lengthOf(2);
+		driver.stopsAt.delete("connect");
+		pool.release(await pool.acquire());
+		pool.evict();
+		await clock.advance(1_000);
+		expect(driver.connects).to.have.lengthOf(4);
 	});
 
 	it("does not end a connection twice that takes long to end", async () => {

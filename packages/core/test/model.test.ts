@@ -9,7 +9,7 @@ import { FakeProcess } from "../../../test/support/fake-process.ts";
 import { settle } from "../../../test/support/promises.ts";
 import { Pool, type PoolOptions, ProcessChangedError, ReleaseError, reportProcessChange } from "../src/index.ts";
 import { FakeClock } from "./support/fake-clock.ts";
-import { type ConnectGate, type Connection, type Gate, GatedDriver } from "./support/gated-driver.ts";
+import { type ConnectGate, type Connection, type Gate, GatedDriver, Transient } from "./support/gated-driver.ts";
 
 const RUNS = Number(process.env["FORKSAFE_MODEL_RUNS"] ?? 5_000);
 
@@ -26,6 +26,7 @@ const commandWeights = {
 	"invalidate a connection": 4,
 	"a connect succeeds": 32,
 	"a connect fails": 8,
+	"a connect fails for a reason that passes": 8,
 	"a validation says yes": 16,
 	"a validation says no": 4,
 	"a validation fails": 3,
@@ -57,11 +58,19 @@ interface Setting extends PoolOptions {
 	validates: boolean;
 	/** Whether a connect in progress ends when it is aborted. */
 	heedsAbort: boolean;
+	/** What chance says, every time. */
+	chance: number;
 }
+
+/** So long connects are held back at most, as far as these tests make them fail. */
+const HELD_BACK_MILLIS = 400;
 
 const setting: fc.Arbitrary<Setting> = fc.record({
 	validates: fc.boolean(),
 	heedsAbort: fc.boolean(),
+	chance: fc.constantFrom(0.2, 0.7),
+	connectIntervalMillis: fc.constantFrom(0, 0, 5),
+	validateAfterIdleMillis: fc.constantFrom(0, 1, 30),
 	min: fc.constantFrom(0, 1),
 	max: fc.constantFrom(1, 2, 3),
 	maxUses: fc.constantFrom(0, 0, 1, 3),
@@ -141,6 +150,10 @@ class World {
 	readonly pool: Pool<Connection>;
 	readonly #setting: Setting;
 	#stoppedMillis = 0;
+	/** Whether connects begin one after the other: always, or because one has failed for a reason that passes. */
+	#mayHoldBack: boolean;
+	/** Since when somebody waits, and nothing is on its way. */
+	#heldBackSince: number | undefined;
 	readonly #fake: FakeProcess;
 	readonly #lives = new Map<Connection, Life>();
 	readonly #connects = new Map<ConnectGate, number>();
@@ -154,10 +167,11 @@ class World {
 
 	constructor(options: Setting, fake: FakeProcess) {
 		this.#setting = options;
+		this.#mayHoldBack = options.connectIntervalMillis !== 0;
 		this.#fake = fake;
 		this.driver = new WatchedDriver(this, options);
-		const { validates: _, heedsAbort: __, ...poolOptions } = options;
-		this.pool = new Pool(this.driver, { ...poolOptions, clock: this.clock, random: () => 0.5 });
+		const { validates: _, heedsAbort: __, chance, ...poolOptions } = options;
+		this.pool = new Pool(this.driver, { ...poolOptions, clock: this.clock, random: () => chance });
 	}
 
 	/** What must not be. It is kept until the next check, because the pool catches what a driver throws. */
@@ -236,7 +250,14 @@ class World {
 		if (pending > 0) {
 			must("only an open pool lets anybody wait", state === "open");
 			must("nobody waits while something is idle, unless it is being validated for them", idle === 0 || pending <= validating);
-			must("who waits has a connection on its way, or the pool is full", total === max || pending <= connecting + validating);
+			const isServed = total === max || pending <= connecting + validating;
+			if (!this.#mayHoldBack) must("who waits has a connection on its way, or the pool is full", isServed);
+			if (isServed || connecting > 0) this.#heldBackSince = undefined;
+			else this.#heldBackSince ??= this.clock.now();
+			const heldBackMillis = this.clock.now() - (this.#heldBackSince ?? this.clock.now());
+			must("connects are held back for a while only", heldBackMillis <= HELD_BACK_MILLIS);
+		} else {
+			this.#heldBackSince = undefined;
 		}
 		if (state === "draining") must("what drains has only connections in use or ending", total > 0 && used + destroying === total);
 		if (state === "closed") must("what is closed has no connections", total === 0);
@@ -307,6 +328,10 @@ class World {
 				break;
 			case "a connect fails":
 				choose(this.#closed(driver.connects), n)?.fail(new Error("refused"));
+				break;
+			case "a connect fails for a reason that passes":
+				this.#mayHoldBack = true;
+				choose(this.#closed(driver.connects), n)?.fail(new Transient("too many connections"));
 				break;
 			case "a validation says yes":
 			case "a validation says no":

@@ -6,6 +6,7 @@ import { follow, rejection, settle } from "../../../test/support/promises.ts";
 import {
 	afterFork,
 	currentGeneration,
+	type Driver,
 	InheritedConnectionError,
 	Pool,
 	PoolClosedError,
@@ -15,6 +16,7 @@ import {
 } from "../src/index.ts";
 import { at } from "./support/at.ts";
 import { survivors } from "./support/collection.ts";
+import { FakeClock } from "./support/fake-clock.ts";
 import type { Connection } from "./support/gated-driver.ts";
 import { acquireMany, type SetUp, setUp, setUpIdle } from "./support/set-up.ts";
 import { warningsOf } from "./support/warnings.ts";
@@ -32,6 +34,7 @@ const inState: Record<string, (options?: PoolOptions) => Promise<SetUp & { conne
 	validating: async (options) => {
 		const { idle, ...rest } = await setUpIdle(1, { ...options, stopsAt: ["validate"] });
 		follow(rest.pool.acquire());
+		await settle();
 		return { ...rest, connection: at(idle, 0) };
 	},
 	connecting: async (options) => {
@@ -408,7 +411,8 @@ describe("process change", () => {
 	describe("and garbage", () => {
 		it("keeps no connection of the old generation alive", async () => {
 			const references: WeakRef<object>[] = [];
-			const pool = new Pool<object>({
+			const clock = new FakeClock();
+			const driver: Driver<object> = {
 				connect: () => {
 					const connection = {};
 					references.push(new WeakRef(connection));
@@ -418,8 +422,9 @@ describe("process change", () => {
 				validate: () => new Promise<boolean>(() => {}),
 				destroy: () => new Promise<void>(() => {}),
 				discard: () => {},
-			});
-			await occupy(pool);
+			};
+			const pool = new Pool(driver, { clock });
+			await occupy(pool, clock);
 			expect(references).to.have.lengthOf(4);
 			expect(pool.stats()).to.include({ idle: 1, used: 1, validating: 1, destroying: 1 });
 			reportProcessChange();
@@ -545,6 +550,7 @@ describe("process change", () => {
 			it(`is noticed when ${arrival} arrives first: the waiter of the other process is rejected`, async () => {
 				const built = await setUpIdle(stop === "validate" ? 1 : 0, { max: 1, stopsAt: [stop] });
 				const waiters = [built.pool.acquire(), built.pool.acquire()].map(follow);
+				await settle();
 				fork();
 				open(built);
 				await settle();
@@ -632,12 +638,16 @@ function build(state: string): ReturnType<NonNullable<(typeof inState)[string]>>
 }
 
 /** One connection in each state but `connecting`; none of them is held by the caller. */
-async function occupy(pool: Pool<object>): Promise<void> {
-	const connections = await Promise.all([pool.acquire(), pool.acquire(), pool.acquire(), pool.acquire()]);
+async function occupy(pool: Pool<object>, clock: FakeClock): Promise<void> {
+	const acquires = [pool.acquire(), pool.acquire(), pool.acquire(), pool.acquire()];
+	await clock.advance(100);
+	const connections = await Promise.all(acquires);
 	const [first, second, third] = connections;
 	if (first === undefined || second === undefined || third === undefined) throw new Error("unreachable");
 	pool.release(first, { destroy: true });
 	pool.release(second);
 	pool.release(third);
+	clock.setWallBy(2_000);
 	pool.acquire().catch(() => {});
+	await settle();
 }

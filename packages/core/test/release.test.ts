@@ -24,6 +24,7 @@ describe("release", () => {
 	it("throws ReleaseError for a connection that is being validated for somebody else", async () => {
 		const { pool, idle } = await setUpIdle(1, { stopsAt: ["validate"] });
 		follow(pool.acquire());
+		await settle();
 		expect(thrown(() => pool.release(at(idle, 0)))).to.be.instanceOf(ReleaseError);
 		expect(pool.stats()).to.include({ validating: 1, pending: 1 });
 	});
@@ -184,6 +185,7 @@ describe("release", () => {
 		it("does not hand out a connection that was being validated", async () => {
 			const { pool, driver, idle } = await setUpIdle(1, { stopsAt: ["validate"] });
 			const waiter = follow(pool.acquire());
+			await settle();
 			pool.invalidate(at(idle, 0));
 			at(driver.validations, 0).succeed(true);
 			await settle();

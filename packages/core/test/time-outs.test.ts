@@ -35,6 +35,7 @@ describe("time-outs", () => {
 		it("names the validation when that has not answered", async () => {
 			const { pool, clock } = await setUpIdle(1, { acquireTimeoutMillis: 500, validateTimeoutMillis: 0, stopsAt: ["validate"] });
 			const waiter = follow(pool.acquire());
+			await settle();
 			await clock.advance(500);
 			expect(waiter.reason).to.include({ phase: "validate" });
 			expect(waiter.reason).to.have.property("message").that.includes("validation");
@@ -179,6 +180,7 @@ describe("time-outs", () => {
 		it("ends a connection that does not answer, and serves the waiter with another", async () => {
 			const { pool, driver, clock, idle } = await setUpIdle(1, { validateTimeoutMillis: 300, stopsAt: ["validate"] });
 			const waiter = follow(pool.acquire());
+			await settle();
 			await clock.advance(299);
 			expect(pool.stats()).to.include({ validating: 1 });
 			await clock.advance(1);
@@ -190,6 +192,7 @@ describe("time-outs", () => {
 		it("ignores the verdict that comes afterwards", async () => {
 			const { pool, driver, clock } = await setUpIdle(1, { validateTimeoutMillis: 300, stopsAt: ["validate"] });
 			follow(pool.acquire());
+			await settle();
 			await clock.advance(300);
 			at(driver.validations, 0).succeed(true);
 			await settle();
@@ -204,6 +207,7 @@ describe("time-outs", () => {
 				stopsAt: ["validate"],
 			});
 			const waiter = follow(pool.acquire());
+			await settle();
 			await clock.advance(1_000_000);
 			expect(waiter.state).to.equal("pending");
 			at(driver.validations, 0).succeed(true);

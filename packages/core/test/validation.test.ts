@@ -14,6 +14,7 @@ describe("validation", () => {
 		const { pool, driver } = setUp({ max: 1, validates: true });
 		const held = await pool.acquire();
 		const waiter = follow(pool.acquire());
+		await settle();
 		pool.release(held);
 		await settle();
 		expect(waiter.value).to.equal(held);
@@ -40,6 +41,7 @@ describe("validation", () => {
 		it(`ends a connection when it ${verdict}, and tries the next idle one`, async () => {
 			const { pool, driver, idle } = await setUpIdle(2, { stopsAt: ["validate"] });
 			const waiter = follow(pool.acquire());
+			await settle();
 			open(at(driver.validations, 0));
 			await settle();
 			expect(driver.destroyed).to.deep.equal([idle[1]]);
@@ -52,6 +54,7 @@ describe("validation", () => {
 	it("opens a new connection when no idle one is left", async () => {
 		const { pool, driver, idle } = await setUpIdle(1, { max: 1, stopsAt: ["validate"] });
 		const waiter = follow(pool.acquire());
+		await settle();
 		at(driver.validations, 0).succeed(false);
 		await settle();
 		expect(waiter.state).to.equal("fulfilled");
@@ -69,6 +72,7 @@ describe("validation", () => {
 	it("ends a connection that has died after its answer", async () => {
 		const { pool, driver, idle } = await setUpIdle(1, { stopsAt: ["validate"] });
 		const waiter = follow(pool.acquire());
+		await settle();
 		at(idle, 0).isAlive = false;
 		at(driver.validations, 0).succeed(true);
 		await settle();
@@ -80,6 +84,7 @@ describe("validation", () => {
 		const { pool, driver } = await setUpIdle(1, { stopsAt: ["validate"] });
 		const controller = new AbortController();
 		follow(pool.acquire({ signal: controller.signal }));
+		await settle();
 		controller.abort();
 		at(driver.validations, 0).succeed(true);
 		await settle();
@@ -89,6 +94,7 @@ describe("validation", () => {
 	it("validates for each waiter at the same time", async () => {
 		const { pool, driver } = await setUpIdle(3, { stopsAt: ["validate"] });
 		for (let count = 0; count < 3; count++) follow(pool.acquire());
+		await settle();
 		expect(driver.validations).to.have.lengthOf(3);
 		expect(pool.stats()).to.include({ validating: 3, idle: 0, connecting: 0 });
 	});

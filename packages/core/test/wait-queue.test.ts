@@ -7,7 +7,7 @@ import { at } from "./support/at.ts";
 describe("wait queue", () => {
 	it("gives out who has waited longest", () => {
 		const queue = new WaitQueue<Waiter<number>>();
-		const waiters = [1, 2, 3].map((since) => new Waiter<number>(since));
+		const waiters = [1, 2, 3].map((since) => new Waiter<number>(since, 0));
 		for (const waiter of waiters) queue.push(waiter);
 		expect(queue.size).to.equal(3);
 		expect([queue.shift(), queue.shift(), queue.shift(), queue.shift()]).to.deep.equal([...waiters, undefined]);
@@ -21,7 +21,7 @@ describe("wait queue", () => {
 	] as const) {
 		it(`lets somebody leave from ${place}`, () => {
 			const queue = new WaitQueue<Waiter<number>>();
-			const waiters = [1, 2, 3].map((since) => new Waiter<number>(since));
+			const waiters = [1, 2, 3].map((since) => new Waiter<number>(since, 0));
 			for (const waiter of waiters) queue.push(waiter);
 			queue.remove(at(waiters, index));
 			expect(queue.size).to.equal(2);
@@ -31,16 +31,16 @@ describe("wait queue", () => {
 
 	it("can be used again after it was empty", () => {
 		const queue = new WaitQueue<Waiter<number>>();
-		queue.push(new Waiter(1));
+		queue.push(new Waiter(1, 0));
 		queue.shift();
-		const waiter = new Waiter<number>(2);
+		const waiter = new Waiter<number>(2, 0);
 		queue.push(waiter);
 		expect(queue.shift()).to.equal(waiter);
 	});
 
 	it("keeps no link to those who have left", () => {
 		const queue = new WaitQueue<Waiter<number>>();
-		const waiters = [1, 2, 3].map((since) => new Waiter<number>(since));
+		const waiters = [1, 2, 3].map((since) => new Waiter<number>(since, 0));
 		for (const waiter of waiters) queue.push(waiter);
 		queue.remove(at(waiters, 1));
 		queue.shift();
@@ -49,7 +49,7 @@ describe("wait queue", () => {
 
 	it("lets somebody in at the front", () => {
 		const queue = new WaitQueue<Waiter<number>>();
-		const waiters = [1, 2, 3].map((since) => new Waiter<number>(since));
+		const waiters = [1, 2, 3].map((since) => new Waiter<number>(since, 0));
 		for (const waiter of waiters.toReversed()) queue.unshift(waiter);
 		expect(queue.first).to.equal(waiters[0]);
 		expect([...queue]).to.deep.equal(waiters);
@@ -64,7 +64,7 @@ describe("wait queue", () => {
 				const list: Waiter<number>[] = [];
 				for (const [since, what] of steps.entries()) {
 					if (what === "push" || what === "unshift") {
-						const waiter = new Waiter<number>(since);
+						const waiter = new Waiter<number>(since, 0);
 						queue[what](waiter);
 						list[what](waiter);
 					} else if (what === "shift") {
@@ -86,7 +86,7 @@ describe("wait queue", () => {
 
 describe("waiter", () => {
 	it("is granted a connection, and stops watching the clock and the signal", async () => {
-		const waiter = new Waiter<number>(0);
+		const waiter = new Waiter<number>(0, 0);
 		let stopped = 0;
 		waiter.stopWatching = () => stopped++;
 		waiter.grant(7);
@@ -97,7 +97,7 @@ describe("waiter", () => {
 
 	for (const state of ["timed out", "aborted", "rejected"] as const) {
 		it(`is ${state} with the reason given`, async () => {
-			const waiter = new Waiter<number>(0);
+			const waiter = new Waiter<number>(0, 0);
 			let stopped = 0;
 			waiter.stopWatching = () => stopped++;
 			const reason = new Error("no");
@@ -109,7 +109,7 @@ describe("waiter", () => {
 	}
 
 	it("is settled once", () => {
-		const waiter = new Waiter<number>(0);
+		const waiter = new Waiter<number>(0, 0);
 		waiter.grant(7);
 		for (const again of [() => waiter.grant(8), () => waiter.fail("aborted", new Error("no"))]) {
 			expect(thrown(again)).to.be.instanceOf(Error).with.property("message").that.includes("bug: ");

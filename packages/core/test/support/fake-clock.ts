@@ -10,10 +10,20 @@ interface FakeTimer extends Timer {
 /** Time that passes only when a test says so. */
 export class FakeClock implements Clock {
 	#now = 1_000;
+	#setBy = 1_700_000_000_000;
 	readonly #timers = new Set<FakeTimer>();
 
 	now(): number {
 		return this.#now;
+	}
+
+	wallNow(): number {
+		return this.#now + this.#setBy;
+	}
+
+	/** Sets the time of day; the other clock goes on as it was. */
+	setWallBy(millis: number): void {
+		this.#setBy += millis;
 	}
 
 	setTimeout(callback: () => void, millis: number): Timer {

@@ -15,6 +15,9 @@ export class Connection {
 	}
 }
 
+/** Why a connect fails that may succeed another time. */
+export class Transient extends Error {}
+
 /** One step that waits until the test lets it end. */
 export class Gate<T> {
 	readonly promise: Promise<T>;
@@ -62,10 +65,13 @@ export class ConnectGate extends Gate<Connection> {
 /** A validation or a polite end in progress. */
 export class ConnectionGate<T> extends Gate<T> {
 	readonly connection: Connection;
+	/** Aborted when nobody waits for the answer any more. */
+	readonly signal: AbortSignal | undefined;
 
-	constructor(connection: Connection) {
+	constructor(connection: Connection, signal?: AbortSignal) {
 		super();
 		this.connection = connection;
+		this.signal = signal;
 	}
 }
 
@@ -84,13 +90,13 @@ export class GatedDriver implements Driver<Connection> {
 	readonly destroys: ConnectionGate<void>[] = [];
 	readonly discards: { readonly connection: Connection; readonly change: ProcessChange }[] = [];
 	readonly stopsAt: Set<Step>;
-	readonly validate?: (connection: Connection) => Promise<boolean>;
+	readonly validate?: (connection: Connection, signal?: AbortSignal) => Promise<boolean>;
 	/** Called by `discard`, for tests of what a driver does in there. */
 	onDiscard: (connection: Connection) => void = () => {};
 
 	constructor({ stopsAt = [], validates = stopsAt.includes("validate") }: GatedDriverOptions = {}) {
 		this.stopsAt = new Set(stopsAt);
-		if (validates) this.validate = (connection) => this.#validate(connection);
+		if (validates) this.validate = (connection, signal) => this.#validate(connection, signal);
 	}
 
 	connect(signal: AbortSignal): Promise<Connection> {
@@ -102,6 +108,10 @@ export class GatedDriver implements Driver<Connection> {
 
 	isAlive(connection: Connection): boolean {
 		return connection.isAlive;
+	}
+
+	isTransient(error: unknown): boolean {
+		return error instanceof Transient;
 	}
 
 	destroy(connection: Connection): Promise<void> {
@@ -126,8 +136,8 @@ export class GatedDriver implements Driver<Connection> {
 		return this.discards.map(({ connection }) => connection);
 	}
 
-	#validate(connection: Connection): Promise<boolean> {
-		const gate = new ConnectionGate<boolean>(connection);
+	#validate(connection: Connection, signal: AbortSignal | undefined): Promise<boolean> {
+		const gate = new ConnectionGate<boolean>(connection, signal);
 		this.validations.push(gate);
 		if (!this.stopsAt.has("validate")) gate.succeed(true);
 		return gate.promise;

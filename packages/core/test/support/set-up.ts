@@ -8,12 +8,12 @@ export interface SetUp {
 	readonly clock: FakeClock;
 }
 
-/** A pool over a gated driver, a fake clock, and no chance. */
+/** A pool over a gated driver, a fake clock, and no chance; it opens as many connections at once as it needs. */
 export function setUp(options: PoolOptions & GatedDriverOptions = {}): SetUp {
 	const { stopsAt, validates, ...poolOptions } = options;
 	const clock = new FakeClock();
 	const driver = new GatedDriver({ ...(stopsAt && { stopsAt }), ...(validates !== undefined && { validates }) });
-	return { pool: new Pool(driver, { clock, random: () => 0, ...poolOptions }), driver, clock };
+	return { pool: new Pool(driver, { clock, random: () => 0, connectIntervalMillis: 0, ...poolOptions }), driver, clock };
 }
 
 /** Takes so many connections. */
@@ -21,7 +21,10 @@ export async function acquireMany(pool: Pool<Connection>, count: number): Promis
 	return Promise.all(Array.from({ length: count }, () => pool.acquire()));
 }
 
-/** A pool with so many idle connections; the one at the end was used last. */
+/**
+ * A pool with so many idle connections; the one at the end was used last. If the driver validates, they have been idle for
+ * so long that it is asked.
+ */
 export async function setUpIdle(
 	count: number,
 	options?: PoolOptions & GatedDriverOptions,
@@ -31,5 +34,6 @@ export async function setUpIdle(
 	const idle = await acquireMany(built.pool, count);
 	if (gated) built.driver.stopsAt.add("connect");
 	for (const connection of idle) built.pool.release(connection);
+	if (built.driver.validate !== undefined) built.clock.setWallBy(built.pool.options.validateAfterIdleMillis + 1);
 	return { ...built, idle };
 }
