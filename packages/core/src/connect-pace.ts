@@ -57,7 +57,7 @@ export class ConnectPace {
 	 */
 	failed(error: ConnectError, beganAt: number): void {
 		this.#lastFailure = error;
-		if (beganAt < this.#failedAt) return;
+		if (beganAt <= this.#failedAt) return;
 		this.#failedAt = this.#clock.now();
 		const longest = Math.min(LONGEST_BACK_OFF_MILLIS, FIRST_BACK_OFF_MILLIS * 2 ** this.#failuresInARow);
 		this.#failuresInARow++;

@@ -1,7 +1,8 @@
 import { expect } from "chai";
 import { follow, settle } from "../../../test/support/promises.ts";
-import { defaultPoolOptions } from "../src/index.ts";
+import { defaultPoolOptions, reportProcessChange } from "../src/index.ts";
 import { at } from "./support/at.ts";
+import { Connection } from "./support/gated-driver.ts";
 import { acquireMany, setUp, setUpIdle } from "./support/set-up.ts";
 
 describe("maxLifetimeMillis", () => {
@@ -85,6 +86,33 @@ describe("evict", () => {
 		expect(driver.destroyed).to.have.lengthOf(1);
 		expect(waiter.state).to.equal("fulfilled");
 		expect(driver.destroyed).not.to.include(waiter.value);
+	});
+
+	it("happens once, when several connections tell of the same thing", async () => {
+		const { pool, driver, idle } = await setUpIdle(3, { max: 4 });
+		const held = await acquireMany(pool, 3);
+		pool.evict(at(held, 0));
+		const later = await pool.acquire();
+		pool.evict(at(held, 1));
+		pool.release(later);
+		for (const connection of held) pool.release(connection);
+		await settle();
+		expect(driver.destroyed).to.have.members(idle);
+		expect(pool.stats().idle).to.equal(1);
+		pool.evict(later);
+		await settle();
+		expect(pool.stats().total).to.equal(0);
+	});
+
+	it("is no business of a connection of another process, nor of a stranger", async () => {
+		const { pool } = await setUpIdle(1);
+		const held = await pool.acquire();
+		reportProcessChange();
+		pool.release(await pool.acquire());
+		pool.evict(held);
+		pool.evict(new Connection(99));
+		await settle();
+		expect(pool.stats().idle).to.equal(1);
 	});
 
 	it("leaves connections alone that are opened afterwards", async () => {

@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import { follow, settle } from "../../../test/support/promises.ts";
+import type { PoolOptions } from "../src/index.ts";
 import { at } from "./support/at.ts";
 import { setUp, setUpIdle } from "./support/set-up.ts";
 
@@ -108,6 +109,113 @@ describe("validation", () => {
 		});
 		expect(await pool.acquire()).not.to.equal(idle[0]);
 		expect(driver.destroyed).to.deep.equal(idle);
+	});
+
+	describe("by the time that a connection has been idle", () => {
+		/** Takes an idle connection, with its server's farewell in the kernel: it is read in the next turn but one. */
+		async function acquireAfter(idleMillis: number, options: PoolOptions = {}) {
+			const { pool, driver, clock } = setUp({ validates: true, ...options });
+			const connection = await pool.acquire();
+			pool.release(connection);
+			await clock.advance(idleMillis);
+			const before = driver.validations.length;
+			setImmediate(() => setImmediate(() => {}));
+			const outcome = follow(pool.acquire());
+			await Promise.resolve();
+			const wasAtOnce = outcome.state === "fulfilled";
+			await settle();
+			return { isAsked: driver.validations.length > before, wasAtOnce, pool };
+		}
+
+		it("hands out at once what was used just now", async () => {
+			expect(await acquireAfter(9)).to.include({ wasAtOnce: true, isAsked: false });
+		});
+
+		it("waits two turns of the event loop for what is older", async () => {
+			expect(await acquireAfter(10)).to.include({ wasAtOnce: false, isAsked: false });
+			expect(await acquireAfter(999)).to.include({ wasAtOnce: false, isAsked: false });
+		});
+
+		it("asks the server from validateAfterIdleMillis on", async () => {
+			expect(await acquireAfter(1_001)).to.include({ isAsked: true });
+			expect(await acquireAfter(201, { validateAfterIdleMillis: 200 })).to.include({ isAsked: true });
+		});
+
+		it("never asks the server at 0", async () => {
+			expect(await acquireAfter(9_000, { validateAfterIdleMillis: 0 })).to.include({ wasAtOnce: false, isAsked: false });
+		});
+
+		it("reads in those two turns that the server has gone", async () => {
+			const { pool, clock, idle } = await setUpIdle(1, { validates: true, validateAfterIdleMillis: 0 });
+			await clock.advance(20);
+			setImmediate(() => {
+				at(idle, 0).isAlive = false;
+			});
+			expect(await pool.acquire()).not.to.equal(idle[0]);
+		});
+
+		it("goes by the time of day too, which goes on while a machine is suspended", async () => {
+			const { pool, driver, clock } = setUp({ validates: true });
+			pool.release(await pool.acquire());
+			clock.setWallBy(60_000);
+			await pool.acquire();
+			expect(driver.validations).to.have.lengthOf(1);
+		});
+
+		it("asks when the time of day was set back: nobody knows how long it was", async () => {
+			const { pool, driver, clock } = setUp({ validates: true });
+			pool.release(await pool.acquire());
+			clock.setWallBy(-60_000);
+			await pool.acquire();
+			expect(driver.validations).to.have.lengthOf(1);
+		});
+
+		it("goes by the monotonic clock too, when the time of day was set back by as much as has passed", async () => {
+			const { pool, driver, clock } = setUp({ validates: true });
+			pool.release(await pool.acquire());
+			await clock.advance(5_000);
+			clock.setWallBy(-5_000);
+			await pool.acquire();
+			expect(driver.validations).to.have.lengthOf(1);
+		});
+
+		it("does not count as idle that it was used", async () => {
+			const { pool, driver, clock } = setUp({ validates: true });
+			const connection = await pool.acquire();
+			await clock.advance(60_000);
+			pool.release(connection);
+			await pool.acquire();
+			expect(driver.validations).to.have.lengthOf(0);
+		});
+
+		it("begins anew with a validation that was answered, and with nothing less", async () => {
+			const { pool, driver, clock } = await setUpIdle(1, { validates: true, idleTimeoutMillis: 0 });
+			const acquireForNobody = async (): Promise<void> => {
+				const controller = new AbortController();
+				follow(pool.acquire({ signal: controller.signal }));
+				controller.abort();
+				await settle();
+			};
+			await acquireForNobody();
+			expect(driver.validations).to.have.lengthOf(1);
+			await clock.advance(600);
+			await acquireForNobody();
+			expect(driver.validations).to.have.lengthOf(1);
+			await clock.advance(600);
+			await acquireForNobody();
+			expect(driver.validations).to.have.lengthOf(2);
+		});
+	});
+
+	it("that gets no answer in time tells the driver so, and ends what has been idle as long without asking", async () => {
+		const { pool, driver, clock, idle } = await setUpIdle(3, { stopsAt: ["validate"], validateTimeoutMillis: 300 });
+		const waiter = follow(pool.acquire());
+		await settle();
+		await clock.advance(300);
+		expect(at(driver.validations, 0).signal).to.have.property("aborted", true);
+		expect(driver.validations).to.have.lengthOf(1);
+		expect(driver.destroyed).to.have.members(idle);
+		expect(waiter.state).to.equal("fulfilled");
 	});
 
 	describe("without the driver's validate", () => {
