@@ -20,7 +20,11 @@ export class LostTime {
 
 	/** Milliseconds lost so far. Looks at the clock: after a stop, whoever runs first gets to know. */
 	get total(): number {
-		const now = this.#clock.now();
+		return this.totalAt(this.#clock.now());
+	}
+
+	/** @param now what the clock says */
+	totalAt(now: number): number {
 		const unseen = now - this.#lastSeenAt;
 		if (unseen > this.#interval + SLACK_MILLIS) {
 			this.#total += unseen;

@@ -60,6 +60,7 @@ import {
 	type ProcessChange,
 	registerHolder,
 } from "./process-identity.ts";
+import { WaitDeadline } from "./wait-deadline.ts";
 import { Waiter, WaitQueue } from "./wait-queue.ts";
 
 const DEFAULT_DRAIN_DEADLINE_MILLIS = 30_000;
@@ -115,6 +116,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	#looks: boolean;
 	readonly #lostTime: LostTime;
 	readonly #deadlines: Deadlines;
+	readonly #waitDeadline: WaitDeadline<R>;
 	readonly #leakWatch: LeakWatch<R> | undefined;
 	/** How the registry reaches this pool. The registry holds it weakly, so the pool has to keep it. */
 	readonly #holder: ConnectionHolder = {
@@ -138,7 +140,11 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			generation: () => this.#generation,
 			look: () => this.#look(),
 		});
-		const { leakThresholdMillis, random, connectIntervalMillis } = this.options;
+		const { acquireTimeoutMillis, leakThresholdMillis, random, connectIntervalMillis } = this.options;
+		this.#waitDeadline = new WaitDeadline(this.#clock, this.#lostTime, this.#waiters, acquireTimeoutMillis, {
+			look: () => this.#look(),
+			timedOut: (waiter) => this.#timedOut(waiter),
+		});
 		this.#pace = new ConnectPace(this.#clock, random, connectIntervalMillis);
 		if (leakThresholdMillis > 0) this.#leakWatch = new LeakWatch(leakThresholdMillis, this.#clock);
 		this.#looks = this.options.processWatch !== "off";
@@ -378,8 +384,13 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			this.#giveUp(waiter, "rejected", new QueueFullError(maxPending, this.stats()));
 			return waiter.promise;
 		}
-		const stopDeadline = this.#deadlines.start(timeoutMillis, () => this.#timedOut(waiter));
-		waiter.stopWatching = stopDeadline;
+		let stopDeadline = nothing;
+		if (timeoutMillis !== this.options.acquireTimeoutMillis) {
+			stopDeadline = this.#deadlines.start(timeoutMillis, () => this.#timedOut(waiter));
+			waiter.stopWatching = stopDeadline;
+		} else if (timeoutMillis > 0) {
+			this.#waitDeadline.joined(waiter);
+		}
 		if (signal !== undefined) {
 			const onAbort = (): void => this.#giveUp(waiter, "aborted", signal.reason);
 			signal.addEventListener("abort", onAbort, { once: true });
@@ -400,7 +411,15 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 
 	#giveUp(waiter: Waiter<R>, state: "timed out" | "aborted" | "rejected", reason: unknown): void {
 		this.#waiters.remove(waiter);
+		if (this.#waiters.size === 0) this.#waitDeadline.stop();
 		waiter.fail(state, reason);
+	}
+
+	/** Takes out who has waited longest. */
+	#nextWaiter(): Waiter<R> | undefined {
+		const waiter = this.#waiters.shift();
+		if (this.#waiters.size === 0) this.#waitDeadline.stop();
+		return waiter;
 	}
 
 	#phase(): AcquirePhase {
@@ -476,7 +495,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	}
 
 	#grant(entry: Entry<R>): void {
-		const waiter = this.#waiters.shift();
+		const waiter = this.#nextWaiter();
 		if (waiter === undefined) throw new Error("bug: a connection was granted to nobody");
 		waiter.grant(this.#take(entry));
 	}
@@ -638,7 +657,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 
 	/** A connect that fails takes the first waiter with it, unless enough others are on their way. */
 	#failFirst(error: ConnectError): void {
-		if (this.#unserved() > 0) this.#waiters.shift()?.fail("rejected", error);
+		if (this.#unserved() > 0) this.#nextWaiter()?.fail("rejected", error);
 	}
 
 	/**
@@ -740,7 +759,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		if (this.#state !== "open") return;
 		this.#state = "draining";
 		this.#stopPaceTimer();
-		for (let waiter = this.#waiters.shift(); waiter !== undefined; waiter = this.#waiters.shift()) {
+		for (let waiter = this.#nextWaiter(); waiter !== undefined; waiter = this.#nextWaiter()) {
 			waiter.fail("rejected", new PoolClosedError("draining"));
 		}
 		this.#idle = [];
@@ -844,7 +863,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		this.#stopPaceTimer();
 		this.#stopMaintenance();
 		this.#leakWatch?.clear();
-		for (let waiter = this.#waiters.shift(); waiter !== undefined; waiter = this.#waiters.shift()) {
+		for (let waiter = this.#nextWaiter(); waiter !== undefined; waiter = this.#nextWaiter()) {
 			waiter.fail("rejected", new ProcessChangedError(change));
 		}
 		for (const entry of inherited) {

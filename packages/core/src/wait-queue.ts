@@ -9,6 +9,8 @@ export class Waiter<R> implements Queued<Waiter<R>> {
 	readonly since: number;
 	/** So long it is willing to wait. 0: for ever. */
 	readonly timeoutMillis: number;
+	/** When its time is up, if that is watched for all who wait as long (wait-deadline.ts). */
+	dueAt: number | undefined = undefined;
 	/** Stops its deadline and takes its listener off the abort signal. */
 	stopWatching: () => void = nothing;
 	previous: Waiter<R> | undefined = undefined;
@@ -95,9 +97,9 @@ export class WaitQueue<N extends Queued<N>> {
 		this.size--;
 	}
 
-	/** From the first to the last. Nobody may join or leave meanwhile: copy it before calling anybody. */
+	/** From the first to the last. Who is visited may leave; nobody else may, nor join: copy it before calling anybody. */
 	*[Symbol.iterator](): Generator<N, void, undefined> {
-		for (let node = this.#first; node !== undefined; node = node.next) yield node;
+		for (let node = this.#first, next = node?.next; node !== undefined; node = next, next = node?.next) yield node;
 	}
 }
 

@@ -1,0 +1,60 @@
+import type { Clock, Timer } from "./clock.ts";
+import type { LostTime } from "./lost-time.ts";
+import type { Waiter, WaitQueue } from "./wait-queue.ts";
+
+/** Whose waiters they are. */
+interface Owner<R> {
+	/** Looks who this process is: what waits in another one is taken out of the queue. */
+	look(): void;
+	/** Its time is up; it has to leave the queue. */
+	timedOut(waiter: Waiter<R>): void;
+}
+
+/**
+ * One timer for all who are willing to wait equally long: their time is up in the order in which they came. (A timer for
+ * each costs more than all the rest of waiting.)
+ */
+export class WaitDeadline<R> {
+	readonly #clock: Clock;
+	readonly #lostTime: LostTime;
+	readonly #queue: WaitQueue<Waiter<R>>;
+	readonly #timeoutMillis: number;
+	readonly #owner: Owner<R>;
+	#timer: Timer | undefined;
+
+	constructor(clock: Clock, lostTime: LostTime, queue: WaitQueue<Waiter<R>>, timeoutMillis: number, owner: Owner<R>) {
+		this.#clock = clock;
+		this.#lostTime = lostTime;
+		this.#queue = queue;
+		this.#timeoutMillis = timeoutMillis;
+		this.#owner = owner;
+	}
+
+	/** Somebody has joined the queue. */
+	joined(waiter: Waiter<R>): void {
+		waiter.dueAt = waiter.since + this.#timeoutMillis - this.#lostTime.totalAt(waiter.since);
+		this.#timer ??= this.#clock.setTimeout(() => this.#onTimer(), this.#timeoutMillis);
+	}
+
+	/** Nobody waits any more. */
+	stop(): void {
+		if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
+		this.#timer = undefined;
+	}
+
+	#onTimer(): void {
+		this.#timer = undefined;
+		this.#owner.look();
+		const now = this.#clock.now();
+		const lost = this.#lostTime.totalAt(now);
+		for (const waiter of this.#queue) {
+			if (waiter.dueAt === undefined) continue;
+			const left = waiter.dueAt + lost - now;
+			if (left >= 1) {
+				this.#timer ??= this.#clock.setTimeout(() => this.#onTimer(), left);
+				return;
+			}
+			this.#owner.timedOut(waiter);
+		}
+	}
+}
