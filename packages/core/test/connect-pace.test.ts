@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { follow, settle } from "../../../test/support/promises.ts";
-import { AcquireTimeoutError, ConnectError, type PoolOptions } from "../src/index.ts";
+import { AcquireTimeoutError, ConnectError, type PoolOptions, reportProcessChange } from "../src/index.ts";
 import { at } from "./support/at.ts";
 import { Transient } from "./support/gated-driver.ts";
 import { type SetUp, setUp } from "./support/set-up.ts";
@@ -141,6 +141,15 @@ describe("connects", () => {
 			pool.release(connection);
 			await settle();
 			expect(at(waiters, 1).value).to.equal(connection);
+		});
+
+		it("hold back nothing in another process", async () => {
+			const { pool, driver } = setUpWaiting(1);
+			at(driver.connects, 0).fail(new Transient("starting up"));
+			await settle();
+			reportProcessChange();
+			follow(pool.acquire());
+			expect(driver.connects).to.have.lengthOf(2);
 		});
 
 		it("end with the pool", async () => {
