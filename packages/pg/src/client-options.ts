@@ -1,4 +1,6 @@
 import { OptionError } from "@forksafe/core";
+import type pg from "pg";
+import { asLasting } from "./transient.ts";
 
 /** Whether pg can do something with a value, and what it would have to be. */
 type Check = readonly [isRight: (value: unknown) => boolean, remedy: string];
@@ -63,6 +65,31 @@ export function checkClientOptions(options: object): void {
 		const [isRight, remedy] = check;
 		if (!isRight(value)) throw new OptionError(name, value, remedy, !SECRETS.includes(name));
 	}
+}
+
+/**
+ * What pg is given: with TCP keep-alive, as a half-open connection looks alive until TCP asks, and pg does not ask by itself.
+ */
+export function clientSettings<Config extends pg.ClientConfig>(config: string | Config = {} as Config): Config {
+	if (typeof config === "string") return { connectionString: config, keepAlive: true } as Config;
+	const settings = { ...config, keepAlive: config.keepAlive ?? true };
+	// Whoever hides the password from loggers makes it not enumerable.
+	const { password } = config;
+	if (password !== undefined) settings.password = typeof password === "function" ? markingErrors(password) : password;
+	return settings;
+}
+
+type PasswordFunction = Extract<pg.ClientConfig["password"], (...args: never) => unknown>;
+
+/** When it fails, it is not the server that has failed. */
+function markingErrors(password: PasswordFunction): PasswordFunction {
+	return async function (this: unknown, ...args) {
+		try {
+			return await password.apply(this, args);
+		} catch (error) {
+			throw asLasting(error);
+		}
+	};
 }
 
 function isNumeric(value: unknown): boolean {

@@ -6,7 +6,6 @@
  * Terminate). Both ask whose process this is.
  */
 import process from "node:process";
-import type { Duplex } from "node:stream";
 import {
 	type ConnectionHolder,
 	currentGeneration,
@@ -19,7 +18,10 @@ import {
 	registerHolder,
 } from "@forksafe/core";
 import pg from "pg";
-import { assertPgInternals, type PgClientInternals, type PgConnectionInternals } from "./pg-internals.ts";
+import { clientSettings } from "./client-options.ts";
+import { assertPgInternals, internals, type PgClientInternals, type PgConnectionInternals } from "./pg-internals.ts";
+import { endsSession, type ServerMessage } from "./server-messages.ts";
+import { guardConnection } from "./stream-guard.ts";
 
 /** What pg's client takes, with TCP keep-alive on unless it is switched off, and how it notices that its process has changed. */
 export interface ClientConfig extends pg.ClientConfig {
@@ -31,8 +33,8 @@ type ConnectCallback = ((error: Error) => void) | ((error: null, client: pg.Clie
 
 assertPgInternals();
 
-/** SQLSTATEs after which the server closes: it shuts down, crashes, or has lost patience. The severity can be translated. */
-const ENDS_SESSION = /^(57P0[1-5]|25P03|08...)$/;
+/** What a server of PostgreSQL 14 or later reports about itself, at the start and whenever it changes. */
+const READ_ONLY_SETTINGS = ["in_hot_standby", "default_transaction_read_only"];
 
 const pulseQueryQueue = (pg.Client.prototype as unknown as PgClientInternals)._pulseQueryQueue;
 
@@ -57,6 +59,8 @@ export class Client extends pg.Client {
 	private generation: number | undefined;
 	private readonly looks: boolean;
 	private hasFailed = false;
+	/** Which of the read-only settings are on; undefined as long as none was reported. */
+	private readOnlyBecause: Set<string> | undefined;
 	/** The process was looked at in this very turn: what is written now needs no second look. */
 	private hasLooked = false;
 	private unregister: () => void = () => {};
@@ -64,22 +68,42 @@ export class Client extends pg.Client {
 	private readonly holder: ConnectionHolder = { discardInherited: (change) => this.discard(change) };
 
 	constructor(config?: string | ClientConfig) {
-		const settings = withKeepAlive(config);
+		const settings = clientSettings(config);
 		super(settings);
 		const { processWatch = "always" } = settings;
 		if (!["always", "once", "off"].includes(processWatch)) {
 			throw new OptionError("processWatch", processWatch, 'must be "always", "once" or "off"');
 		}
 		this.looks = processWatch !== "off"; // a client sees one change at most, so `once` is `always`
-		internals(this).connection.on("errorMessage", ({ severity, code }) => {
-			if (severity === "FATAL" || severity === "PANIC" || ENDS_SESSION.test(code ?? "")) this.hasFailed = true;
+		const { connection } = internals(this);
+		const hear = (message: ServerMessage): void => {
+			if (endsSession(message)) this.hasFailed = true;
+		};
+		connection.on("errorMessage", hear);
+		connection.on("notice", hear);
+		connection.on("parameterStatus", ({ parameterName, parameterValue }) => {
+			if (READ_ONLY_SETTINGS.includes(parameterName)) this.noteReadOnly(parameterName, parameterValue === "on");
 		});
-		guardConnection(internals(this).connection, () => (this.hasLooked ? undefined : this.refusal()));
+		guardConnection(connection, () => (this.hasLooked ? undefined : this.refusal()));
 	}
 
 	/** Whether the server has said that it ends this session. Its socket may look alive for a moment longer. */
 	get isBroken(): boolean {
 		return this.hasFailed;
+	}
+
+	/**
+	 * Whether the server refuses writes, because it is a standby or by its settings. Undefined when it does not say so: before
+	 * PostgreSQL 14, and behind some proxies.
+	 */
+	get isReadOnly(): boolean | undefined {
+		return this.readOnlyBecause && this.readOnlyBecause.size > 0;
+	}
+
+	private noteReadOnly(setting: string, isOn: boolean): void {
+		this.readOnlyBecause ??= new Set();
+		if (isOn) this.readOnlyBecause.add(setting);
+		else this.readOnlyBecause.delete(setting);
 	}
 
 	override connect(): Promise<Client>;
@@ -186,17 +210,10 @@ for (const name of ["processID", "secretKey"] as const) {
 	});
 }
 
-/** A half-open connection looks alive until TCP asks. pg does not ask unless it is told to. */
-function withKeepAlive(config: string | ClientConfig = {}): ClientConfig {
-	if (typeof config === "string") return { connectionString: config, keepAlive: true };
-	const settings = { ...config, keepAlive: config.keepAlive ?? true };
-	// Whoever hides the password from loggers makes it not enumerable.
-	if (config.password !== undefined) settings.password = config.password;
-	return settings;
-}
-
-function internals(client: pg.Client): PgClientInternals {
-	return client as unknown as PgClientInternals;
+/** Closes the socket of a client that nobody waits for any more, without a word to the server. */
+export function giveUp(client: Client, reason: unknown): void {
+	if (reason instanceof InheritedConnectionError) client.discard(reason.change);
+	else client.connection.stream.destroy(reason as Error);
 }
 
 /** Fails what runs, what was sent behind it and what is queued. An error for each: their owners may write into it. */
@@ -207,44 +224,6 @@ function refuseQueries(inside: PgClientInternals, change: ProcessChange): void {
 	for (const query of queries) {
 		// Not in this turn, as pg does it.
 		process.nextTick(() => query?.handleError(new InheritedConnectionError(change), inside.connection));
-	}
-}
-
-/** @param inherited why nothing may be written, or undefined */
-function guardConnection(connection: PgConnectionInternals, inherited: () => Error | undefined): void {
-	const plain = connection.stream;
-	guardStream(plain, inherited);
-	const { attachListeners } = connection;
-	connection.attachListeners = (stream) => {
-		// TLS is another stream, which has taken the place of the plain one by now.
-		if (stream !== plain) guardStream(stream, inherited);
-		attachListeners.call(connection, stream);
-	};
-}
-
-/** The lowest place in JavaScript: below it, bytes are on their way to the kernel. */
-function guardStream(stream: Duplex, inherited: () => Error | undefined): void {
-	const write = stream._write;
-	stream._write = (chunk, encoding, done) => {
-		const error = inherited();
-		if (error === undefined) write.call(stream, chunk, encoding, done);
-		else done(error);
-	};
-	const writev = stream._writev;
-	if (writev) {
-		stream._writev = (chunks, done) => {
-			const error = inherited();
-			if (error === undefined) writev.call(stream, chunks, done);
-			else done(error);
-		};
-	}
-	const final = stream._final;
-	if (final) {
-		stream._final = (done) => {
-			const error = inherited();
-			if (error === undefined) final.call(stream, done);
-			else done(error);
-		};
 	}
 }
 

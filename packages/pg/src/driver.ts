@@ -1,5 +1,9 @@
-import { type Driver, InheritedConnectionError, type ProcessChange } from "@forksafe/core";
-import type { Client } from "./client.ts";
+import type { Driver, ProcessChange } from "@forksafe/core";
+import { type Client, giveUp } from "./client.ts";
+import { internals } from "./pg-internals.ts";
+import { ping } from "./ping.ts";
+import { concernsServer, READ_ONLY, type ServerMessage } from "./server-messages.ts";
+import { asLasting, isTransient } from "./transient.ts";
 
 /** How a {@link PgDriver} opens its clients, and whom it tells that one has broken. */
 export interface PgDriverSettings {
@@ -9,50 +13,79 @@ export interface PgDriverSettings {
 	setUp?(client: Client): Promise<void>;
 	/** A connected client of ours has had an error or has lost its server. May be called more than once. */
 	onBroken(client: Client, error: Error | undefined): void;
+	/**
+	 * A connected client was told that its server shuts down, has crashed or is no longer the primary: the other clients of
+	 * that server are of no use any more either. May be called by each of them.
+	 */
+	onServerLost?(client: Client): void;
+	/** Idle clients let the process exit. @default false */
+	readonly isUnrefedWhenIdle?: boolean;
 }
+
+/**
+ * A server that refuses to write may be the one that is meant, and the statement the mistake: then new clients are refused
+ * as well, and to replace them over and over is of no use.
+ */
+const READ_ONLY_PAUSE_MILLIS = 1_000;
 
 /** Opens, judges and ends clients of pg for a pool. */
 export class PgDriver<C extends Client = Client> implements Driver<C> {
+	/** There is nothing to do where idle clients keep the process alive. */
+	readonly ref?: (client: C) => void;
+	readonly unref?: (client: C) => void;
 	readonly #settings: PgDriverSettings;
+	#lastReadOnly = Number.NEGATIVE_INFINITY;
 
 	constructor(settings: PgDriverSettings) {
 		this.#settings = settings;
+		if (settings.isUnrefedWhenIdle === true) {
+			this.ref = (client) => isReferable(client) && client.ref();
+			this.unref = (client) => isReferable(client) && client.unref();
+		}
 	}
 
 	async connect(signal: AbortSignal): Promise<C> {
-		const client = (await this.#settings.createClient()) as C;
+		const client = await this.#create();
 		let isConnected = false;
 		// Stays for the life of the client: pg emits `error` whenever a session ends, and without a listener that would
 		// end the process.
 		client.on("error", (error) => isConnected && !client.isInherited() && this.#settings.onBroken(client, error));
 		client.once("end", () => isConnected && !client.isInherited() && this.#settings.onBroken(client, undefined));
 		const givenUp = Promise.withResolvers<undefined>();
-		const giveUp = (): void => {
+		const onAbort = (): void => {
 			givenUp.resolve(undefined);
-			if (signal.reason instanceof InheritedConnectionError) client.discard(signal.reason.change);
-			else client.connection.stream.destroy(signal.reason as Error);
+			giveUp(client, signal.reason);
 		};
 		if (signal.aborted) throw signal.reason;
-		signal.addEventListener("abort", giveUp, { once: true });
+		signal.addEventListener("abort", onAbort, { once: true });
 		try {
 			await client.connect();
 			// A set-up may hang for ever; what it hangs on has no socket any more.
-			await Promise.race([this.#settings.setUp?.(client), givenUp.promise]);
+			await Promise.race([this.#setUp(client), givenUp.promise]);
 			if (signal.aborted) throw signal.reason;
 			isConnected = true;
+			this.#watchServer(client);
 			return client;
 		} catch (error) {
 			// A refused password leaves the socket open for the server to close, a failed set-up a whole session.
 			client.end().catch(() => {});
 			throw signal.aborted ? signal.reason : error;
 		} finally {
-			signal.removeEventListener("abort", giveUp);
+			signal.removeEventListener("abort", onAbort);
 		}
 	}
 
+	isTransient(error: unknown, hasConnected: boolean): boolean {
+		return isTransient(error, hasConnected);
+	}
+
 	isAlive(client: C): boolean {
-		const { _queryable, _ending, _ended } = client as unknown as Record<"_queryable" | "_ending" | "_ended", boolean>;
+		const { _queryable, _ending, _ended } = internals(client);
 		return !client.isBroken && _queryable && !_ending && !_ended && client.connection.stream.writable;
+	}
+
+	async validate(client: C, signal: AbortSignal): Promise<boolean> {
+		return this.isAlive(client) && (await ping(client, signal)) && this.isAlive(client);
 	}
 
 	async destroy(client: C): Promise<void> {
@@ -62,4 +95,42 @@ export class PgDriver<C extends Client = Client> implements Driver<C> {
 	discard(client: C, change: ProcessChange): void {
 		client.discard(change);
 	}
+
+	async #create(): Promise<C> {
+		try {
+			return (await this.#settings.createClient()) as C;
+		} catch (error) {
+			throw asLasting(error);
+		}
+	}
+
+	async #setUp(client: C): Promise<void> {
+		try {
+			await this.#settings.setUp?.(client);
+		} catch (error) {
+			// When its session was lost, that is what has failed.
+			throw this.isAlive(client) ? asLasting(error) : error;
+		}
+	}
+
+	#watchServer(client: C): void {
+		const hear = (message: ServerMessage): void => {
+			if (!concernsServer(message, client.isReadOnly) || client.isInherited()) return;
+			if (message.code === READ_ONLY) {
+				const now = performance.now();
+				if (now - this.#lastReadOnly < READ_ONLY_PAUSE_MILLIS) return;
+				this.#lastReadOnly = now;
+			}
+			this.#settings.onServerLost?.(client);
+		};
+		const { connection } = internals(client);
+		connection.on("errorMessage", hear);
+		connection.on("notice", hear);
+	}
+}
+
+/** A stream of the application's own need not be a socket. */
+function isReferable(client: Client): boolean {
+	const { ref, unref } = client.connection.stream as { ref?: unknown; unref?: unknown };
+	return typeof ref === "function" && typeof unref === "function";
 }

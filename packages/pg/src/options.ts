@@ -11,16 +11,33 @@ import { Client } from "./client.ts";
 import { checkClientOptions, clientOptions } from "./client-options.ts";
 
 /**
- * What pg's Pool takes, with its meaning and its defaults, and what forksafe adds. Two defaults are safer: without
- * `connectionTimeoutMillis`, pg waits for ever for a connection; here 30 s for a free one, 10 s for a new one.
+ * What pg's Pool takes, with its meaning and its defaults, and what forksafe adds. Three defaults are others: without
+ * `connectionTimeoutMillis`, pg waits for ever for a connection; here 30 s for a free one, 10 s for a new one (an explicit 0
+ * waits for ever). And idle clients do not keep the process alive.
  */
-export interface PoolConfig extends Omit<pg.PoolConfig, "onConnect"> {
+export interface PoolConfig extends Omit<pg.PoolConfig, "onConnect" | "allowExitOnIdle"> {
 	/** What the pool is called in log lines. @default "pool" */
 	name?: string | undefined;
 	/** More than this many may not wait. 0: no limit. @default 0 */
 	maxPending?: number | undefined;
 	/** A client that is held for longer is reported once, to `log`, with the stack of who took it. 0: never. @default 0 */
 	leakThresholdMillis?: number | undefined;
+	/** Time between the begins of two connects: all at once, they delay each other. 0: as many at once as are needed. @default 2 */
+	connectIntervalMillis?: number | undefined;
+	/** A client that has been idle for longer is asked whether its server still answers, before it is handed out. 0: never. @default 1000 */
+	validateAfterIdleMillis?: number | undefined;
+	/** A client that does not answer within this time is closed, and another one taken. 0: it may take for ever. @default 5000 */
+	validateTimeoutMillis?: number | undefined;
+	/**
+	 * In place of `maxLifetimeSeconds`, with chance: a client older than this is closed when it is idle, up to a tenth earlier, so
+	 * that those opened together do not all go at once. 0: never. @default 0
+	 */
+	maxLifetimeMillis?: number | undefined;
+	/**
+	 * Whether the process may exit while clients are idle. With `false` they keep it alive until `idleTimeoutMillis` has passed,
+	 * which is pg-pool's default. Clients in use always do. @default true
+	 */
+	allowExitOnIdle?: boolean | undefined;
 	/** How the pool notices that its process has changed. @default "always" */
 	processWatch?: ProcessWatch | undefined;
 	/** Called once after each process change. */
@@ -44,6 +61,10 @@ const CORE_OPTIONS = [
 	"max",
 	"maxPending",
 	"leakThresholdMillis",
+	"connectIntervalMillis",
+	"validateAfterIdleMillis",
+	"validateTimeoutMillis",
+	"maxLifetimeMillis",
 	"maxUses",
 	"idleTimeoutMillis",
 	"processWatch",
@@ -79,10 +100,13 @@ export function splitConfig(config: PoolConfig): SplitConfig {
 }
 
 function coreOptions(config: PoolConfig): CorePoolOptions {
-	const { connectionTimeoutMillis, idleTimeoutMillis, maxUses } = config;
+	const { connectionTimeoutMillis, idleTimeoutMillis, maxUses, maxLifetimeMillis, maxLifetimeSeconds } = config;
 	for (const [name, [isRight, remedy]] of Object.entries(checks)) {
 		const value: unknown = config[name as keyof PoolConfig];
 		if (value !== undefined && !isRight(value)) throw new OptionError(name, value, remedy);
+	}
+	if (maxLifetimeMillis !== undefined && maxLifetimeSeconds !== undefined) {
+		throw new OptionError("maxLifetimeMillis", maxLifetimeMillis, "must not stand beside maxLifetimeSeconds");
 	}
 	const options = Object.fromEntries(
 		Object.entries(config).filter(([name, value]) => CORE_OPTIONS.includes(name) && value !== undefined),

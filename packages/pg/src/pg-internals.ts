@@ -4,6 +4,7 @@
  */
 import type { Duplex } from "node:stream";
 import pg from "pg";
+import type { ServerMessage } from "./server-messages.ts";
 
 /** `lib/client.js`: the members of a client that are not in its types. */
 export interface PgClientInternals {
@@ -43,9 +44,21 @@ export interface PgConnectionInternals {
 	/** Called with the stream that carries the protocol. */
 	attachListeners(stream: Duplex): void;
 	close(message: unknown, more?: boolean): void;
-	/** An ErrorResponse of the server. */
-	on(event: "errorMessage", listener: (message: { readonly severity?: string; readonly code?: string }) => void): void;
+	/** An ErrorResponse or a NoticeResponse of the server. */
+	on(event: "errorMessage" | "notice", listener: (message: ServerMessage) => void): void;
+	/** A setting of the session, when it is opened and whenever it changes. */
+	on(event: "parameterStatus", listener: (message: ParameterStatus) => void): void;
 	emit(event: "readyForQuery", message: { status: null }): boolean;
+}
+
+interface ParameterStatus {
+	readonly parameterName: string;
+	readonly parameterValue: string;
+}
+
+/** A client as it is inside. */
+export function internals(client: pg.Client): PgClientInternals {
+	return client as unknown as PgClientInternals;
 }
 
 /** @throws Error naming the member that this pg does not have any more */

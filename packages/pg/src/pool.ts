@@ -11,10 +11,27 @@ import type { Client } from "./client.ts";
 import { PgDriver } from "./driver.ts";
 import { type PoolConfig, splitConfig } from "./options.ts";
 
-/** A client that belongs to a pool. */
+/** A client that belongs to a pool, for as long as somebody has it. */
 export interface PoolClient extends Client {
-	/** Gives the client back, once; with an error, or true, it is closed instead. In a process that inherited it, it does nothing. */
+	/**
+	 * Gives the client back, once; with an error, or true, it is closed instead. In a process that inherited it, it does nothing.
+	 *
+	 * It is another function each time the client is handed out, and one that is kept never frees what somebody else has by
+	 * now. But whoever looks it up anew on a client that they have given back finds that of its next user, as with pg's pool.
+	 *
+	 * @throws Error in pg-pool's words when it is called twice
+	 */
 	release(error?: Error | boolean): void;
+	/**
+	 * Gives the client back at the end of a block, unless that was done before.
+	 *
+	 * @example
+	 * ```ts
+	 * using client = await pool.connect();
+	 * await client.query("select 1");
+	 * ```
+	 */
+	[Symbol.dispose](): void;
 }
 
 type ConnectCallback = (
@@ -42,7 +59,6 @@ export class Pool extends pg.Pool {
 	readonly Promise: PromiseConstructor;
 	private readonly core: CorePool<PoolClient>;
 	private readonly driver: PgDriver<PoolClient>;
-	private readonly isUnrefedWhenIdle: boolean;
 	private readonly maxLifetimeMillis: number;
 	/** Those in use whose lifetime is over. */
 	private readonly expired = new Set<PoolClient>();
@@ -50,20 +66,20 @@ export class Pool extends pg.Pool {
 	constructor(config: PoolConfig = {}) {
 		const split = splitConfig(config);
 		super(config);
-		const { allowExitOnIdle = false, maxLifetimeSeconds = 0, verify, onConnect } = config;
+		const { allowExitOnIdle = true, maxLifetimeSeconds = 0, verify, onConnect } = config;
 		let { processWatch } = split.pool;
 		this.Client = split.Client;
 		this.Promise = (config.Promise ?? Promise) as PromiseConstructor;
-		this.isUnrefedWhenIdle = allowExitOnIdle;
 		this.maxLifetimeMillis = maxLifetimeSeconds * 1000;
 		this.driver = new PgDriver<PoolClient>({
 			createClient: () => new split.Client({ ...split.client, processWatch }),
 			setUp: async (client) => {
 				await onConnect?.(client);
 				if (verify) await promisify(verify)(client as PoolClient);
-				if (allowExitOnIdle) client.unref();
 			},
 			onBroken: (client, error) => this.drop(client as PoolClient, error),
+			onServerLost: (client) => this.core.evict(client as PoolClient),
+			isUnrefedWhenIdle: allowExitOnIdle,
 		});
 		this.core = new CorePool(this.driver, split.pool);
 		this.core.on("connect", (client) => {
@@ -108,7 +124,9 @@ export class Pool extends pg.Pool {
 
 	/**
 	 * Replaces every client, softly: those that are idle are closed now, those in use when they come back. For a password
-	 * that was rotated, or a server that is no longer the primary.
+	 * that was rotated, or a server that is no longer the primary. The pool does it by itself when a client is told that its
+	 * server shuts down, has crashed (57P01, 57P02, 57P03, class 08 as the end of a session) or refuses writes (25006, unless
+	 * the server says that it is a primary and only the transaction is read only).
 	 */
 	evict(): void {
 		this.core.evict();
@@ -131,22 +149,25 @@ export class Pool extends pg.Pool {
 		} catch (error) {
 			throw inTheWordsOfPgPool(error);
 		}
-		if (this.isUnrefedWhenIdle) client.ref();
-		client.release = this.releaseOnce(client);
+		this.beginLease(client);
 		this.emit("acquire", client);
 		return client;
 	}
 
-	private releaseOnce(client: PoolClient): PoolClient["release"] {
+	private beginLease(client: PoolClient): void {
 		let isReleased = false;
-		return (error) => {
+		const release: PoolClient["release"] = (error) => {
 			if (client.isDiscarded) return;
 			if (isReleased) throw new Error("Release called on client which has already been released to the pool.");
 			isReleased = true;
 			this.emit("release", error as Error, client);
 			this.expired.delete(client);
-			if (this.isUnrefedWhenIdle) client.unref();
 			this.core.release(client, error ? { destroy: true } : undefined);
+		};
+		client.release = release;
+		// `using` takes this method together with the client: at the end of its block it ends this lease, and no later one.
+		client[Symbol.dispose] = () => {
+			if (!isReleased) release();
 		};
 	}
 

@@ -50,7 +50,7 @@ async function compare(config: PoolConfig, steps: Steps): Promise<unknown[][]> {
 async function play(config: PoolConfig, steps: Steps): Promise<{ theirs: unknown[][]; ours: unknown[][] }> {
 	const theirPool = new pg.Pool({ connectionString: databaseUrl(), ...config });
 	afterThisTest(async () => theirPool.ending || (await theirPool.end()));
-	const [theirs, ours] = [new Recorder(theirPool), new Recorder(openPool(config))];
+	const [theirs, ours] = [new Recorder(theirPool), new Recorder(openPool({ connectIntervalMillis: 0, ...config }))];
 	await steps(theirs);
 	await steps(ours);
 	return { theirs: theirs.log, ours: ours.log };
@@ -260,15 +260,19 @@ describe("events and counters differ from pg's pool on purpose", () => {
 		expect(names(ours)).to.deep.equal(["connect", "acquire", "release", "remove"]);
 	});
 
-	it("when an idle client is asked for: pg-pool hands it out a tick later and counts a waiter until then", async () => {
-		const { theirs, ours } = await play({}, async (recorder) => {
-			await recorder.pool.query("select 1");
+	it("when a client that was idle for a while is asked for: pg-pool counts it as idle for one more tick, ours checks it", async () => {
+		const { theirs, ours } = await play({ validateAfterIdleMillis: 1 }, async (recorder) => {
+			const client = await recorder.pool.connect();
+			client.release();
+			const before = Date.now();
+			await untilTrue(() => Date.now() > before + 20, { what: "some time has passed" });
 			const taken = recorder.pool.connect();
 			recorder.log.length = 0;
 			recorder.count("asked");
-			(await taken).release();
+			expect(await taken).to.equal(client);
+			client.release();
 		});
-		expect(theirs[0]?.[1]).to.include({ idleCount: 1, waitingCount: 1 });
-		expect(ours[0]?.[1]).to.include({ idleCount: 0, waitingCount: 0 });
+		expect(theirs[0]?.[1]).to.include({ totalCount: 1, idleCount: 1, waitingCount: 1 });
+		expect(ours[0]?.[1]).to.include({ totalCount: 1, idleCount: 0, waitingCount: 1 });
 	});
 });

@@ -49,13 +49,13 @@ describe("an idle connection that is lost", () => {
 		expect(exitCode).to.equal(0);
 	});
 
-	it("takes no other with it", async () => {
+	it("takes no other with it when its network has failed", async () => {
 		const pool = openPool();
 		recordErrors(pool);
 		const [first, second] = [await pool.connect(), await pool.connect()];
 		first.release();
 		second.release();
-		await terminate(first.processID);
+		first.connection.stream.destroy(Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" }));
 		await untilTrue(() => pool.totalCount === 1, { what: "one client has gone" });
 		const left = await pool.connect();
 		expect(left).to.equal(second);

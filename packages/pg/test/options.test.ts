@@ -2,7 +2,6 @@ import { inspect } from "node:util";
 import { OptionError, reportProcessChange } from "@forksafe/core";
 import { expect } from "chai";
 import pg from "pg";
-import { runProgram } from "../../../test/support/program.ts";
 import { rejection, thrown } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { Client, Pool, type PoolConfig } from "../src/index.ts";
@@ -19,6 +18,10 @@ const accepted: Required<{ [Name in keyof PoolConfig]: readonly unknown[] }> = {
 	poolSize: [1],
 	maxPending: [0, 5],
 	leakThresholdMillis: [0, 60_000],
+	connectIntervalMillis: [0, 5],
+	validateAfterIdleMillis: [0, 50],
+	validateTimeoutMillis: [0, 50],
+	maxLifetimeMillis: [0, 60_000],
 	maxUses: [0, 1, Number.POSITIVE_INFINITY],
 	maxLifetimeSeconds: [0, 0.5, 60],
 	idleTimeoutMillis: [0, 1, null],
@@ -67,6 +70,10 @@ const refused: Record<string, readonly unknown[]> = {
 	poolSize: [...notWholeNumbers, 0],
 	maxPending: notWholeNumbers,
 	leakThresholdMillis: notDurations,
+	connectIntervalMillis: notDurations,
+	validateAfterIdleMillis: notDurations,
+	validateTimeoutMillis: notDurations,
+	maxLifetimeMillis: notDurations,
 	maxUses: notWholeNumbers,
 	maxLifetimeSeconds: [-1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31, "1", true],
 	idleTimeoutMillis: notDurations,
@@ -265,7 +272,7 @@ describe("maxUses", () => {
 describe("maxLifetimeSeconds", () => {
 	it("closes an old client when it is idle, and one in use when it comes back", async () => {
 		const applicationName = uniqueName();
-		const pool = openPool({ maxLifetimeSeconds: 0.1, idleTimeoutMillis: 40, application_name: applicationName, min: 5 });
+		const pool = openPool({ maxLifetimeSeconds: 0.1, idleTimeoutMillis: 0, application_name: applicationName });
 		const held = await pool.connect();
 		await pool.query("select 1");
 		await untilTrue(() => pool.totalCount === 1, { what: "the idle client was closed" });
@@ -273,6 +280,37 @@ describe("maxLifetimeSeconds", () => {
 		held.release();
 		await untilTrue(() => pool.totalCount === 0, { what: "the one in use was closed when it came back" });
 		await untilSessions(applicationName, 0);
+	});
+});
+
+describe("maxLifetimeMillis", () => {
+	it("closes an old client when it is idle, and one in use when it comes back", async () => {
+		const pool = openPool({ maxLifetimeMillis: 100, idleTimeoutMillis: 1_000_000, max: 2 });
+		const [held, idle] = [await pool.connect(), await pool.connect()];
+		idle.release();
+		await untilTrue(() => pool.totalCount === 1, { what: "the idle client was closed" });
+		await held.query("select 1");
+		held.release();
+		expect(pool.totalCount).to.equal(0);
+	});
+
+	it("does not stand beside maxLifetimeSeconds, which has no chance in it", () => {
+		const error = refusal({ maxLifetimeMillis: 60_000, maxLifetimeSeconds: 60 });
+		expect(error).to.include({ option: "maxLifetimeMillis", value: 60_000 });
+		expect(error.message).to.include("maxLifetimeSeconds");
+	});
+});
+
+describe("connectionTimeoutMillis", () => {
+	it("is 30 s for a free client and 10 s for a new one when it is not given, and for ever when it is 0", () => {
+		const limits = (config: PoolConfig): number[] => {
+			const { acquireTimeoutMillis, connectTimeoutMillis } = new Pool(config)["core"].options;
+			return [acquireTimeoutMillis, connectTimeoutMillis];
+		};
+		expect(limits({})).to.deep.equal([30_000, 10_000]);
+		expect(limits({ connectionTimeoutMillis: undefined })).to.deep.equal([30_000, 10_000]);
+		expect(limits({ connectionTimeoutMillis: 0 })).to.deep.equal([0, 0]);
+		expect(limits({ connectionTimeoutMillis: 500 })).to.deep.equal([500, 500]);
 	});
 });
 
@@ -351,26 +389,6 @@ describe("idleTimeoutMillis and min", () => {
 		await untilTrue(() => pool.totalCount === 1, { what: "one client is left" });
 		await untilSessions(applicationName, 1);
 		expect(pool.idleCount).to.equal(1);
-	});
-});
-
-describe("allowExitOnIdle", () => {
-	const run = (allowExitOnIdle: boolean) =>
-		runProgram(new URL("./programs/idle-at-the-end.ts", import.meta.url), {
-			deadlineMillis: 8_000,
-			args: [String(allowExitOnIdle)],
-			env: { DATABASE_URL: databaseUrl() },
-		});
-
-	it("lets the program exit while clients are idle, but not while one is at work", async () => {
-		const { output, exitCode, timedOut } = await run(true);
-		expect(output).to.equal("first\nsecond\nthird\nfree to go\n");
-		expect({ exitCode, timedOut }).to.deep.equal({ exitCode: 0, timedOut: false });
-	});
-
-	it("is what makes the difference", async () => {
-		const { output } = await run(false);
-		expect(output).to.equal("first\nsecond\nthird\nkept alive\n");
 	});
 });
 

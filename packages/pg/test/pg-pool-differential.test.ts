@@ -103,6 +103,7 @@ class World {
 		this.#byCallback = byCallback;
 		this.pool = new PoolClass({
 			...config,
+			...(PoolClass !== pg.Pool && { ...Differences.connectsTogether, ...config }),
 			ssl: false,
 			stream: () => {
 				const socket = new FakeSocket();
@@ -235,6 +236,8 @@ function socketOf(client: unknown): FakeSocket {
 
 /** Each has its line in ARCHITECTURE.md, and is tolerated here and nowhere else. They look at pg-pool's side. */
 const Differences = {
+	/** Ours begins connects some milliseconds after each other. The option that it has for that is no option of pg-pool. */
+	connectsTogether: { connectIntervalMillis: 0 } satisfies PoolConfig,
 	/**
 	 * A client that comes back goes to whoever has waited longest, even while a connect is under way for them; pg-pool
 	 * keeps a connect for whoever caused it. So while connects are under way, nothing comes back to be kept.
@@ -538,6 +541,78 @@ describe("where it differs from pg-pool on purpose", () => {
 		expect(ours.sockets.map(({ state }) => state)).to.deep.equal(["closed", "connecting"]);
 		for (const socket of [...theirs.sockets, ...ours.sockets]) socket.break();
 		await settleAll();
+	});
+
+	it("a connect that may succeed soon is tried again, as long as somebody waits", async () => {
+		const time = new VirtualTime().install();
+		try {
+			const [theirs, ours] = await inBothWorlds(two, async (world) => {
+				world.acquire();
+				await world.answerConnect("refuse for now");
+				await time.pass(20);
+				await world.answerConnect("accept");
+			});
+			expect(theirs.answers.at(-1)?.[1]).to.include({ code: "53300" });
+			expect(theirs.sockets.map(({ state }) => state)).to.deep.equal(["closed"]);
+			expect(ours.answers).to.deep.equal([["acquire 1", { client: "client 2", isDone: true }]]);
+		} finally {
+			time.uninstall();
+		}
+	});
+
+	it("several connects begin one after the other", async () => {
+		const time = new VirtualTime().install();
+		try {
+			const pool = new World(Pool as typeof pg.Pool, { ...two, connectIntervalMillis: 2 });
+			pool.acquire();
+			pool.acquire();
+			await settleAll();
+			expect(pool.counts()).to.include({ totalCount: 1, waitingCount: 1 });
+			await time.pass(2);
+			expect(pool.counts()).to.include({ totalCount: 2, waitingCount: 0 });
+			for (const socket of pool.sockets) socket.answer("break");
+			await settleAll();
+		} finally {
+			time.uninstall();
+		}
+	});
+
+	it("a client whose server shuts down takes the others with it", async () => {
+		const [theirs, ours] = await inBothWorlds(two, async (world) => {
+			for (let count = 0; count < 2; count++) {
+				world.acquire();
+				await world.answerConnect("accept");
+			}
+			world.release(0);
+			world.release(0);
+			world.sockets[0]?.shutDown();
+		});
+		expect(theirs.pool.totalCount).to.equal(1);
+		expect(ours.pool.totalCount).to.equal(0);
+	});
+
+	it("a client that has been idle for a while is asked whether its server still answers", async () => {
+		const time = new VirtualTime().install();
+		try {
+			const [theirs, ours] = await inBothWorlds(two, async (world) => {
+				world.acquire();
+				await world.answerConnect("accept");
+				world.release(0);
+				await time.pass(1_001);
+				world.sockets[0]?.goSilent();
+				world.acquire();
+				await settleAll();
+			});
+			expect(theirs.held).to.have.lengthOf(1);
+			expect(ours.held).to.have.lengthOf(0);
+			await time.pass(5_000);
+			expect(ours.sockets.map(({ state }) => state)).to.deep.equal(["closed", "connecting"]);
+			ours.connecting[0]?.answer("accept");
+			await settleAll();
+			expect(ours.held).to.have.lengthOf(1);
+		} finally {
+			time.uninstall();
+		}
 	});
 
 	it("callbacks are not called from within connect and release", async () => {

@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { thrown } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
+import type { PoolClient } from "../src/index.ts";
 import { untilSessions } from "./support/database.ts";
 import { openPool, uniqueName } from "./support/set-up.ts";
 
@@ -36,6 +37,46 @@ describe("release", () => {
 		expect((client as { release: unknown }).release).to.equal(done);
 		done();
 		expect(thrown(done).message).to.equal(TWICE);
+	});
+
+	it("by a done of an earlier use never takes the client from whoever has it now", async () => {
+		const pool = openPool({ max: 1 });
+		const connect = (): Promise<[PoolClient, () => void]> =>
+			new Promise((resolve) => pool.connect((_error, client, done) => resolve([client as PoolClient, done])));
+		const [client, done] = await connect();
+		done();
+		const [again, doneAgain] = await connect();
+		expect(again).to.equal(client);
+		expect(thrown(done).message).to.equal(TWICE);
+		expect(pool).to.include({ totalCount: 1, idleCount: 0 });
+		await again.query("select 1");
+		doneAgain();
+		expect(pool.idleCount).to.equal(1);
+	});
+
+	it("happens at the end of a using block", async () => {
+		const pool = openPool();
+		{
+			using client = await pool.connect();
+			await client.query("select 1");
+			expect(pool.idleCount).to.equal(0);
+		}
+		expect(pool).to.include({ totalCount: 1, idleCount: 1 });
+	});
+
+	it("at the end of a using block is left out when it was done inside, also when somebody else has the client by then", async () => {
+		const pool = openPool({ max: 1 });
+		let next: PoolClient;
+		{
+			using client = await pool.connect();
+			client.release();
+			next = await pool.connect();
+			expect(next).to.equal(client);
+		}
+		expect(pool).to.include({ totalCount: 1, idleCount: 0 });
+		next.release(true);
+		next[Symbol.dispose]();
+		expect(pool.totalCount).to.equal(0);
 	});
 
 	it("of an earlier use never takes the client from whoever has it now", async () => {

@@ -2,14 +2,15 @@
 import process from "node:process";
 import { Duplex } from "node:stream";
 
-/** How a connect ends: the server says yes or no, or the socket breaks. */
-export type Answer = "accept" | "refuse" | "break";
+/** How a connect ends: the server says yes, no, or not now, or there is no way to it. */
+export type Answer = "accept" | "refuse" | "refuse for now" | "break";
 
 /** Both ends of one connection. What is asked for stays unanswered until the test says so; queries are answered at once. */
 export class FakeSocket extends Duplex {
 	state: "connecting" | "open" | "closed" = "connecting";
 	/** Hears the client's goodbye, and keeps the connection. */
 	isSlowToClose = false;
+	#isSilent = false;
 
 	constructor() {
 		super({ allowHalfOpen: false });
@@ -26,8 +27,10 @@ export class FakeSocket extends Duplex {
 
 	answer(answer: Answer): void {
 		if (answer === "break") {
-			this.break();
+			this.destroy(Object.assign(new Error("connect EACCES"), { code: "EACCES" }));
 		} else if (answer === "refuse") {
+			this.#leave("28P01", "password authentication failed");
+		} else if (answer === "refuse for now") {
 			this.#leave("53300", "sorry, too many clients already");
 		} else {
 			this.state = "open";
@@ -40,8 +43,18 @@ export class FakeSocket extends Duplex {
 		this.destroy(Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" }));
 	}
 
-	/** An administrator ends the session. */
+	/** Queries are answered no more. */
+	goSilent(): void {
+		this.#isSilent = true;
+	}
+
+	/** The server ends this session, and no other. */
 	terminate(): void {
+		this.#leave("57P05", "terminating connection due to idle-session timeout");
+	}
+
+	/** The server ends all its sessions; this is the first to hear of it. */
+	shutDown(): void {
 		this.#leave("57P01", "terminating connection due to administrator command");
 	}
 
@@ -60,6 +73,7 @@ export class FakeSocket extends Duplex {
 	}
 
 	#run(text: string): void {
+		if (this.#isSilent) return;
 		if (text === "break") this.break();
 		else if (text === "fail") this.push(Buffer.concat([failure("22012", "division by zero"), READY]));
 		else this.push(Buffer.concat([message("C", Buffer.from("SELECT 0\0")), READY]));

@@ -11,13 +11,13 @@ export async function settleAll(): Promise<void> {
 }
 
 /**
- * Takes the place of the global timers and of `performance.now`, so that pg-pool, pg and forksafe see one time, which
+ * Takes the place of the global timers, of `performance.now` and of `Date.now`, so that pg-pool, pg and forksafe see one time, which
  * stands still until it is told to pass.
  */
 export class VirtualTime {
 	#now = 1;
 	readonly #timers = new Set<Timer>();
-	readonly #real = { setTimeout, clearTimeout, now: performance.now };
+	readonly #real = { setTimeout, clearTimeout, now: performance.now, date: Date.now };
 
 	install(): this {
 		globalThis.setTimeout = ((callback: (...args: unknown[]) => void, millis = 0, ...args: unknown[]) => {
@@ -26,7 +26,7 @@ export class VirtualTime {
 			return timer;
 		}) as never;
 		globalThis.clearTimeout = ((timer: Timer) => this.#timers.delete(timer)) as never;
-		performance.now = () => this.#now;
+		performance.now = Date.now = () => this.#now;
 		return this;
 	}
 
@@ -34,6 +34,7 @@ export class VirtualTime {
 		globalThis.setTimeout = this.#real.setTimeout;
 		globalThis.clearTimeout = this.#real.clearTimeout;
 		performance.now = this.#real.now;
+		Date.now = this.#real.date;
 	}
 
 	/** Timers fire one by one, and what they cause is over before the next one fires, as it is in Node. */
