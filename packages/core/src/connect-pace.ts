@@ -5,22 +5,30 @@ import type { ConnectError } from "./errors.ts";
 const FIRST_BACK_OFF_MILLIS = 10;
 const LONGEST_BACK_OFF_MILLIS = 400;
 
+/** How many connects may begin at the same moment. */
+export interface ConnectPaceOptions {
+	/** The first of several is alone for so long, or until it has succeeded. */
+	readonly headStartMillis: number;
+	/** Never more at a time than this. 0: no limit. */
+	readonly most: number;
+	readonly random: () => number;
+}
+
 /**
- * When the next connect may begin: not all at the same moment, and after failures that pass one at a time, with back-off.
+ * When the next connect may begin: the first one is let go ahead, and after a failure that passes they are tried one at a
+ * time, with back-off.
  */
 export class ConnectPace {
 	readonly #clock: Clock;
-	readonly #random: () => number;
-	readonly #intervalMillis: number;
+	readonly #options: ConnectPaceOptions;
 	#notBefore = Number.NEGATIVE_INFINITY;
 	#failuresInARow = 0;
 	#failedAt = Number.NEGATIVE_INFINITY;
 	#lastFailure: ConnectError | undefined;
 
-	constructor(clock: Clock, random: () => number, intervalMillis: number) {
+	constructor(clock: Clock, options: ConnectPaceOptions) {
 		this.#clock = clock;
-		this.#random = random;
-		this.#intervalMillis = intervalMillis;
+		this.#options = options;
 	}
 
 	/** Why connects are held back; undefined while they are not. */
@@ -34,16 +42,16 @@ export class ConnectPace {
 	 * @param connecting so many are in progress
 	 */
 	millisLeft(connecting: number): number {
-		if (this.#failuresInARow === 0) {
-			if (connecting === 0 || this.#intervalMillis === 0) return 0;
-		} else if (connecting > 0) {
-			return Number.POSITIVE_INFINITY;
-		}
+		const { most } = this.#options;
+		const mayBegin = this.#failuresInARow > 0 ? connecting === 0 : most === 0 || connecting < most;
+		if (!mayBegin) return Number.POSITIVE_INFINITY;
+		if (connecting === 0 && this.#failuresInARow === 0) return 0;
 		return Math.max(0, this.#notBefore - this.#clock.now());
 	}
 
-	began(): void {
-		this.#notBefore = this.#clock.now() + this.#intervalMillis;
+	/** @param connecting so many are in progress besides it */
+	began(connecting: number): void {
+		if (connecting === 0) this.#notBefore = this.#clock.now() + this.#options.headStartMillis;
 	}
 
 	succeeded(): void {
@@ -62,7 +70,7 @@ export class ConnectPace {
 		const longest = Math.min(LONGEST_BACK_OFF_MILLIS, FIRST_BACK_OFF_MILLIS * 2 ** this.#failuresInARow);
 		this.#failuresInARow++;
 		// At least half of it, so that a server that is down is not asked in a tight loop.
-		this.#notBefore = this.#clock.now() + longest * (0.5 + 0.5 * this.#random());
+		this.#notBefore = this.#clock.now() + longest * (0.5 + 0.5 * this.#options.random());
 	}
 
 	/** Forgets what has happened: another process has its own luck. */

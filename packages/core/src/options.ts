@@ -31,10 +31,12 @@ export interface PoolOptions {
 	/** A connect (name, TCP, TLS, authentication, set-up) is given up after this time. 0: never. @default 10000 */
 	connectTimeoutMillis?: number;
 	/**
-	 * Time between the begins of two connects: all at once, they delay each other, the first one most (under TLS or SCRAM 2 to
-	 * 4 times). 0: as many at once as there is need for. @default 2
+	 * When several connections are needed, the first one is opened alone for so long, or until it has been opened. All at
+	 * once, they delay each other, and the first one most (under TLS or SCRAM 2 to 4 times). 0: all at once. @default 10
 	 */
-	connectIntervalMillis?: number;
+	connectHeadStartMillis?: number;
+	/** So many connections are opened at a time, at most. 0: as many as there is need for. @default 10 */
+	maxConnecting?: number;
 	/**
 	 * The server is asked whether a connection is still good when it has been idle for longer than this, by either clock
 	 * (monotonic, time of day). One used more recently is only looked at. 0: the server is never asked. @default 1000
@@ -86,7 +88,8 @@ export const defaultPoolOptions: ResolvedPoolOptions = {
 	maxPending: 0,
 	acquireTimeoutMillis: 30_000,
 	connectTimeoutMillis: 10_000,
-	connectIntervalMillis: 2,
+	connectHeadStartMillis: 10,
+	maxConnecting: 10,
 	validateAfterIdleMillis: 1_000,
 	validateTimeoutMillis: 5_000,
 	destroyTimeoutMillis: 5_000,
@@ -113,7 +116,8 @@ const checks: Record<keyof PoolOptions, (value: never) => string | undefined> = 
 	maxPending: wholeNumber(0),
 	acquireTimeoutMillis: duration(0),
 	connectTimeoutMillis: duration(0),
-	connectIntervalMillis: duration(0),
+	connectHeadStartMillis: duration(0),
+	maxConnecting: wholeNumber(0),
 	validateAfterIdleMillis: duration(0),
 	validateTimeoutMillis: duration(0),
 	destroyTimeoutMillis: duration(0),

@@ -140,12 +140,12 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			generation: () => this.#generation,
 			look: () => this.#look(),
 		});
-		const { acquireTimeoutMillis, leakThresholdMillis, random, connectIntervalMillis } = this.options;
+		const { acquireTimeoutMillis, leakThresholdMillis, random, connectHeadStartMillis, maxConnecting } = this.options;
 		this.#waitDeadline = new WaitDeadline(this.#clock, this.#lostTime, this.#waiters, acquireTimeoutMillis, {
 			look: () => this.#look(),
 			timedOut: (waiter) => this.#timedOut(waiter),
 		});
-		this.#pace = new ConnectPace(this.#clock, random, connectIntervalMillis);
+		this.#pace = new ConnectPace(this.#clock, { headStartMillis: connectHeadStartMillis, most: maxConnecting, random });
 		if (leakThresholdMillis > 0) this.#leakWatch = new LeakWatch(leakThresholdMillis, this.#clock);
 		this.#looks = this.options.processWatch !== "off";
 		this.#generation = this.#looks ? currentGeneration() : knownGeneration();
@@ -552,9 +552,8 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		const entry = new Entry<R>(this.#generation, this.#evictions, this.#expiry());
 		const beganAt = this.#clock.now();
 		this.#entries.add(entry);
-		this.#connecting++;
+		this.#pace.began(this.#connecting++);
 		this.#keepsMin = this.options.min > 0;
-		this.#pace.began();
 		this.#startMaintenance();
 		const { connectTimeoutMillis } = this.options;
 		entry.stopDeadline = this.#deadlines.start(connectTimeoutMillis, () => this.#connectTimedOut(entry));

@@ -13,49 +13,56 @@ function setUpWaiting(count: number, options: PoolOptions = {}): SetUp & { waite
 }
 
 describe("connects", () => {
-	describe("begin one after the other", () => {
-		it("at intervals, as many as there is need for", async () => {
-			const { driver, clock } = setUpWaiting(3, { connectIntervalMillis: 5, max: 10 });
+	describe("that several wait for", () => {
+		it("begin with one alone; the others begin when it has had its head start", async () => {
+			const { driver, clock } = setUpWaiting(3, { connectHeadStartMillis: 5, max: 10 });
 			expect(driver.connects).to.have.lengthOf(1);
 			await clock.advance(4);
 			expect(driver.connects).to.have.lengthOf(1);
 			await clock.advance(1);
-			expect(driver.connects).to.have.lengthOf(2);
-			await clock.advance(100);
 			expect(driver.connects).to.have.lengthOf(3);
 		});
 
-		it("never more than max", async () => {
-			const { driver, clock } = setUpWaiting(5, { connectIntervalMillis: 5, max: 2 });
-			await clock.advance(100);
-			expect(driver.connects).to.have.lengthOf(2);
+		it("begin with one alone; the others begin when it has succeeded", async () => {
+			const { driver } = setUpWaiting(3, { connectHeadStartMillis: 1_000 });
+			at(driver.connects, 0).open();
+			await settle();
+			expect(driver.connects).to.have.lengthOf(3);
 		});
 
-		it("only as long as somebody needs one", async () => {
-			const { pool, driver, clock, waiters } = setUpWaiting(2, { connectIntervalMillis: 5 });
+		it("begin only as long as somebody needs one", async () => {
+			const { pool, driver, clock, waiters } = setUpWaiting(2, { connectHeadStartMillis: 5 });
 			const connection = at(driver.connects, 0).open();
+			follow(Promise.resolve().then(() => pool.release(connection)));
 			await settle();
 			at(driver.connects, 1).open();
-			await settle();
-			pool.release(connection);
 			await clock.advance(100);
 			expect(driver.connects).to.have.lengthOf(2);
 			expect(waiters.map(({ state }) => state)).to.deep.equal(["fulfilled", "fulfilled"]);
 		});
 
-		it("at once, when a connect has ended", async () => {
-			const { driver } = setUpWaiting(2, { connectIntervalMillis: 1_000 });
-			at(driver.connects, 0).open();
-			await settle();
+		it("begin all at the same moment, at 0", () => {
+			expect(setUpWaiting(3, { connectHeadStartMillis: 0 }).driver.connects).to.have.lengthOf(3);
+		});
+
+		it("are never more than max", async () => {
+			const { driver, clock } = setUpWaiting(5, { connectHeadStartMillis: 5, max: 2 });
+			await clock.advance(100);
 			expect(driver.connects).to.have.lengthOf(2);
 		});
 
-		it("all at the same moment, at 0", () => {
-			expect(setUpWaiting(3, { connectIntervalMillis: 0 }).driver.connects).to.have.lengthOf(3);
+		it("are never more than maxConnecting at a time", async () => {
+			const { driver, clock } = setUpWaiting(9, { max: 9, maxConnecting: 3 });
+			await clock.advance(100);
+			expect(driver.connects).to.have.lengthOf(3);
+			at(driver.connects, 0).open();
+			at(driver.connects, 1).fail(new Error("refused"));
+			await settle();
+			expect(driver.connects).to.have.lengthOf(5);
 		});
 
 		it("and nobody who may still be given one counts as pending too many", async () => {
-			const { waiters } = setUpWaiting(5, { connectIntervalMillis: 5, max: 3, maxPending: 1 });
+			const { waiters } = setUpWaiting(5, { connectHeadStartMillis: 5, max: 3, maxPending: 1 });
 			await settle();
 			expect(waiters.map(({ state }) => state)).to.deep.equal(["pending", "pending", "pending", "pending", "rejected"]);
 		});

@@ -69,7 +69,7 @@ const setting: fc.Arbitrary<Setting> = fc.record({
 	validates: fc.boolean(),
 	heedsAbort: fc.boolean(),
 	chance: fc.constantFrom(0.2, 0.7),
-	connectIntervalMillis: fc.constantFrom(0, 0, 5),
+	connectHeadStartMillis: fc.constantFrom(0, 0, 5),
 	validateAfterIdleMillis: fc.constantFrom(0, 1, 30),
 	min: fc.constantFrom(0, 1),
 	max: fc.constantFrom(1, 2, 3),
@@ -167,7 +167,7 @@ class World {
 
 	constructor(options: Setting, fake: FakeProcess) {
 		this.#setting = options;
-		this.#mayHoldBack = options.connectIntervalMillis !== 0;
+		this.#mayHoldBack = options.connectHeadStartMillis !== 0;
 		this.#fake = fake;
 		this.driver = new WatchedDriver(this, options);
 		const { validates: _, heedsAbort: __, chance, ...poolOptions } = options;

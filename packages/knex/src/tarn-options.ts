@@ -99,7 +99,8 @@ export function engineOptions<R extends object>(options: TarnPoolOptions<R>): En
 	return {
 		...Object.fromEntries(named),
 		connectTimeoutMillis: 0,
-		connectIntervalMillis: 0,
+		connectHeadStartMillis: 0,
+		maxConnecting: 0,
 		idleTimeoutMillis: 0,
 		...(log && { log: (message: string) => log(message, "warn") }),
 	};

@@ -13,7 +13,11 @@ export function setUp(options: PoolOptions & GatedDriverOptions = {}): SetUp {
 	const { stopsAt, validates, ...poolOptions } = options;
 	const clock = new FakeClock();
 	const driver = new GatedDriver({ ...(stopsAt && { stopsAt }), ...(validates !== undefined && { validates }) });
-	return { pool: new Pool(driver, { clock, random: () => 0, connectIntervalMillis: 0, ...poolOptions }), driver, clock };
+	return {
+		pool: new Pool(driver, { clock, random: () => 0, connectHeadStartMillis: 0, maxConnecting: 0, ...poolOptions }),
+		driver,
+		clock,
+	};
 }
 
 /** Takes so many connections. */
