@@ -7,7 +7,7 @@ const LONGEST_BACK_OFF_MILLIS = 400;
 
 /** How many connects may begin at the same moment. */
 export interface ConnectPaceOptions {
-	/** The first of several is alone for so long, or until it has succeeded. */
+	/** The first one of a pool is alone for so long, or until it has succeeded. */
 	readonly headStartMillis: number;
 	/** Never more at a time than this. 0: no limit. */
 	readonly most: number;
@@ -49,9 +49,9 @@ export class ConnectPace {
 		return Math.max(0, this.#notBefore - this.#clock.now());
 	}
 
-	/** @param connecting so many are in progress besides it */
-	began(connecting: number): void {
-		if (connecting === 0) this.#notBefore = this.#clock.now() + this.#options.headStartMillis;
+	/** @param isFirst the pool has no other connection: whoever comes first is served by this one soonest */
+	began(isFirst: boolean): void {
+		if (isFirst) this.#notBefore = this.#clock.now() + this.#options.headStartMillis;
 	}
 
 	succeeded(): void {

@@ -36,6 +36,8 @@ export class Entry<R> {
 	readonly expiresAt: number;
 	/** How often the pool had been evicted when the connect began. */
 	readonly evictions: number;
+	/** When its connect began, in milliseconds of the pool's clock. */
+	readonly beganAt: number;
 	/** When it came back, by the time of day; the pool's last look at that clock, so it may be somewhat earlier. */
 	idleFrom = 0;
 	/** Since when it has been seen idle by the maintenance tick; 0 until a tick has seen it. */
@@ -49,9 +51,10 @@ export class Entry<R> {
 	/** Stops the deadline of what is going on (connect, validate, destroy). */
 	stopDeadline: () => void = nothing;
 
-	constructor(generation: number, evictions: number, expiresAt: number) {
+	constructor(generation: number, evictions: number, beganAt: number, expiresAt: number) {
 		this.generation = generation;
 		this.evictions = evictions;
+		this.beganAt = beganAt;
 		this.expiresAt = expiresAt;
 	}
 

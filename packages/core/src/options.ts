@@ -31,8 +31,9 @@ export interface PoolOptions {
 	/** A connect (name, TCP, TLS, authentication, set-up) is given up after this time. 0: never. @default 10000 */
 	connectTimeoutMillis?: number;
 	/**
-	 * When several connections are needed, the first one is opened alone for so long, or until it has been opened. All at
-	 * once, they delay each other, and the first one most (under TLS or SCRAM 2 to 4 times). 0: all at once. @default 10
+	 * When a pool without connections needs several, the first one is opened alone for so long, or until it has been opened.
+	 * All at once, they delay each other, and the first one most (under TLS or SCRAM 2 to 4 times). 0: all at once.
+	 * @default 10
 	 */
 	connectHeadStartMillis?: number;
 	/** So many connections are opened at a time, at most. 0: as many as there is need for. @default 10 */

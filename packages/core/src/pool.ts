@@ -403,6 +403,8 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	}
 
 	#timedOut(waiter: Waiter<R>): void {
+		this.#endOverdueConnects();
+		if (waiter.state !== "pending") return;
 		const waited = this.#clock.now() - waiter.since;
 		const { lastFailure } = this.#pace;
 		const error = new AcquireTimeoutError(this.#phase(), waiter.timeoutMillis, waited, this.stats(), lastFailure);
@@ -549,10 +551,11 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	}
 
 	#connect(): void {
-		const entry = new Entry<R>(this.#generation, this.#evictions, this.#expiry());
-		const beganAt = this.#clock.now();
+		const now = this.#clock.now();
+		const entry = new Entry<R>(this.#generation, this.#evictions, now, this.#expiry(now));
 		this.#entries.add(entry);
-		this.#pace.began(this.#connecting++);
+		this.#connecting++;
+		this.#pace.began(this.#entries.size === 1);
 		this.#keepsMin = this.options.min > 0;
 		this.#startMaintenance();
 		const { connectTimeoutMillis } = this.options;
@@ -561,14 +564,14 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		const connecting = createChannel.hasSubscribers ? createChannel.tracePromise(connect, { pool: this }) : connect();
 		connecting.then(
 			(resource) => this.#connected(entry, resource),
-			(error: unknown) => this.#connectFailed(entry, error, beganAt),
+			(error: unknown) => this.#connectFailed(entry, error),
 		);
 	}
 
-	#expiry(): number {
+	#expiry(now: number): number {
 		const { maxLifetimeMillis, random } = this.options;
 		if (maxLifetimeMillis === 0) return Number.POSITIVE_INFINITY;
-		return this.#clock.now() + maxLifetimeMillis * (1 - LIFETIME_JITTER * random());
+		return now + maxLifetimeMillis * (1 - LIFETIME_JITTER * random());
 	}
 
 	#connectTimedOut(entry: Entry<R>): void {
@@ -590,6 +593,17 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		this.emit("connectError", error);
 	}
 
+	/** A connect whose time is up in this very moment, too, speaks first: that is what those have waited for whom it is. */
+	#endOverdueConnects(): void {
+		const { connectTimeoutMillis } = this.options;
+		if (this.#connecting === 0 || connectTimeoutMillis === 0) return;
+		const now = this.#clock.now();
+		const longAgo = now - connectTimeoutMillis - this.#lostTime.totalAt(now);
+		for (const entry of this.#entries) {
+			if (entry.state === "connecting" && entry.beganAt <= longAgo) this.#connectTimedOut(entry);
+		}
+	}
+
 	/** It counts until the driver has given the socket up. */
 	#giveUpConnect(entry: Entry<R>, error: Error): void {
 		entry.stopDeadline();
@@ -600,7 +614,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	#connected(entry: Entry<R>, resource: R): void {
 		this.#look();
 		if (this.#entryOf.has(resource)) {
-			this.#connectFailed(entry, new Error("bug: the driver returned the same connection twice"), this.#clock.now());
+			this.#connectFailed(entry, new Error("bug: the driver returned the same connection twice"));
 			return;
 		}
 		this.#entryOf.set(resource, entry);
@@ -627,7 +641,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		}
 	}
 
-	#connectFailed(entry: Entry<R>, cause: unknown, beganAt: number): void {
+	#connectFailed(entry: Entry<R>, cause: unknown): void {
 		this.#look();
 		if (entry.state === "destroying") {
 			this.#gone(entry);
@@ -635,7 +649,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			this.#move(entry, "destroying");
 			const error = new ConnectError(cause);
 			if (this.#isTransient(cause)) {
-				this.#pace.failed(error, beganAt);
+				this.#pace.failed(error, entry.beganAt);
 			} else {
 				this.#keepsMin = false;
 				// Before its place is free: else the waiter would be given another connect to wait for, and never hear of this one.

@@ -47,7 +47,7 @@ export class WaitDeadline<R> {
 		this.#owner.look();
 		const now = this.#clock.now();
 		const lost = this.#lostTime.totalAt(now);
-		for (const waiter of this.#queue) {
+		for (let waiter = this.#queue.first, next = waiter?.next; waiter !== undefined; waiter = next, next = waiter?.next) {
 			if (waiter.dueAt === undefined) continue;
 			const left = waiter.dueAt + lost - now;
 			if (left >= 1) {
@@ -55,6 +55,8 @@ export class WaitDeadline<R> {
 				return;
 			}
 			this.#owner.timedOut(waiter);
+			// Others may have left with it.
+			if (next !== undefined && next.state !== "pending") next = this.#queue.first;
 		}
 	}
 }

@@ -97,9 +97,9 @@ export class WaitQueue<N extends Queued<N>> {
 		this.size--;
 	}
 
-	/** From the first to the last. Who is visited may leave; nobody else may, nor join: copy it before calling anybody. */
+	/** From the first to the last. Nobody may join or leave meanwhile: copy it before calling anybody. */
 	*[Symbol.iterator](): Generator<N, void, undefined> {
-		for (let node = this.#first, next = node?.next; node !== undefined; node = next, next = node?.next) yield node;
+		for (let node = this.#first; node !== undefined; node = node.next) yield node;
 	}
 }
 

@@ -22,8 +22,10 @@ export interface PoolConfig extends Omit<pg.PoolConfig, "onConnect" | "allowExit
 	maxPending?: number | undefined;
 	/** A client that is held for longer is reported once, to `log`, with the stack of who took it. 0: never. @default 0 */
 	leakThresholdMillis?: number | undefined;
-	/** Time between the begins of two connects: all at once, they delay each other. 0: as many at once as are needed. @default 2 */
-	connectIntervalMillis?: number | undefined;
+	/** The first client of a pool is opened alone for so long, or until it is connected: all at once delay each other. 0: all at once. @default 10 */
+	connectHeadStartMillis?: number | undefined;
+	/** So many clients are being connected at a time, at most. 0: as many as are needed. @default 10 */
+	maxConnecting?: number | undefined;
 	/** A client that has been idle for longer is asked whether its server still answers, before it is handed out. 0: never. @default 1000 */
 	validateAfterIdleMillis?: number | undefined;
 	/** A client that does not answer within this time is closed, and another one taken. 0: it may take for ever. @default 5000 */
@@ -61,7 +63,8 @@ const CORE_OPTIONS = [
 	"max",
 	"maxPending",
 	"leakThresholdMillis",
-	"connectIntervalMillis",
+	"connectHeadStartMillis",
+	"maxConnecting",
 	"validateAfterIdleMillis",
 	"validateTimeoutMillis",
 	"maxLifetimeMillis",

@@ -211,7 +211,10 @@ export class Pool extends pg.Pool {
 Object.defineProperties(Pool.prototype, {
 	totalCount: counter(({ total, destroying }) => total - destroying),
 	idleCount: counter(({ idle }) => idle),
-	waitingCount: counter(({ pending, connecting }) => Math.max(0, pending - connecting)),
+	// Not those who have a client on its way to them, or may still have one opened.
+	waitingCount: counter(({ pending, connecting, validating, max, total }) =>
+		Math.max(0, pending - connecting - validating - (max - total)),
+	),
 	expiredCount: {
 		get(this: Pool) {
 			return this.countExpired();
