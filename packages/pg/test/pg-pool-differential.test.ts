@@ -273,12 +273,29 @@ const Differences = {
 	 */
 	callbacksWithinRelease: (answers: Entry[], { byCallback }: Setting): Entry[] =>
 		byCallback ? answers.toSorted(([a], [b]) => queryNumber(a) - queryNumber(b)) : answers,
+	/**
+	 * With ours, connects begin one after the other: for all but the first, the time to wait is over before the time to connect,
+	 * and they are told what pg-pool tells those who had to queue. All whose time is up are told at the same moment.
+	 */
+	timeOuts: (answers: Entry[]): Entry[] => {
+		const isTimeOut = ([, answer]: Entry): boolean => TIME_OUTS.includes((answer as { error?: string }).error ?? "");
+		const names = answers.filter(isTimeOut).map(([name]) => name as string);
+		names.sort((a, b) => askedAs(a) - askedAs(b));
+		return answers.map((entry) => (isTimeOut(entry) ? [names.shift(), "a time-out"] : entry));
+	},
 	/** pg-pool announces a client before verify has seen it. */
 	announcedBeforeVerify: (events: Entry[]): Entry[] => {
 		const refused = events.find(([event, error]) => event === "release" && isVerifyError(error))?.[2];
 		return events.filter((entry) => refused === undefined || !entry.includes(refused));
 	},
 };
+
+const TIME_OUTS = ["Connection terminated due to connection timeout", "timeout exceeded when trying to connect"];
+
+/** The how many-th it was that was asked for. */
+function askedAs(name: string): number {
+	return Number(/\d+$/.exec(name)?.[0] ?? 0);
+}
 
 /** 0 for what is no query. */
 function queryNumber(name: unknown): number {
@@ -396,7 +413,8 @@ class Comparison {
 			});
 			if (comparable === undefined) continue;
 			note("a connect for nobody");
-			expectSame(this.#ours.answers.slice(0, comparable), this.#theirs.answers.slice(0, comparable), this.#steps);
+			const answers = ({ answers }: World): Entry[] => Differences.timeOuts(answers).slice(0, comparable);
+			expectSame(answers(this.#ours), answers(this.#theirs), this.#steps);
 			return false;
 		}
 		const { events, pool } = this.#theirs;
@@ -412,7 +430,7 @@ class Comparison {
 
 	#compare(normalise: (events: Entry[]) => Entry[]): void {
 		const [theirs, ours] = [this.#theirs, this.#ours].map((world) => ({
-			answers: Differences.callbacksWithinRelease(world.answers, this.#setting),
+			answers: Differences.timeOuts(Differences.callbacksWithinRelease(world.answers, this.#setting)),
 			events: normalise(world.events),
 			countsAfterRelease: world.countsAfterRelease,
 			state: world.state(),
