@@ -33,7 +33,7 @@ export interface PoolOptions {
 	/**
 	 * When a pool without connections needs several, the first one is opened alone for so long, or until it has been opened.
 	 * All at once, they delay each other, and the first one most (under TLS or SCRAM 2 to 4 times). 0: all at once.
-	 * @default 10
+	 * @default 15
 	 */
 	connectHeadStartMillis?: number;
 	/** So many connections are opened at a time, at most. 0: as many as there is need for. @default 10 */
@@ -89,7 +89,7 @@ export const defaultPoolOptions: ResolvedPoolOptions = {
 	maxPending: 0,
 	acquireTimeoutMillis: 30_000,
 	connectTimeoutMillis: 10_000,
-	connectHeadStartMillis: 10,
+	connectHeadStartMillis: 15,
 	maxConnecting: 10,
 	validateAfterIdleMillis: 1_000,
 	validateTimeoutMillis: 5_000,

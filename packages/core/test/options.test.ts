@@ -114,7 +114,7 @@ describe("options", () => {
 			acquireTimeoutMillis: 30_000,
 			connectTimeoutMillis: 10_000,
 			validateTimeoutMillis: 5_000,
-			connectHeadStartMillis: 10,
+			connectHeadStartMillis: 15,
 			maxConnecting: 10,
 			validateAfterIdleMillis: 1_000,
 			destroyTimeoutMillis: 5_000,

@@ -22,7 +22,7 @@ export interface PoolConfig extends Omit<pg.PoolConfig, "onConnect" | "allowExit
 	maxPending?: number | undefined;
 	/** A client that is held for longer is reported once, to `log`, with the stack of who took it. 0: never. @default 0 */
 	leakThresholdMillis?: number | undefined;
-	/** The first client of a pool is opened alone for so long, or until it is connected: all at once delay each other. 0: all at once. @default 10 */
+	/** The first client of a pool is opened alone for so long, or until it is connected: all at once delay each other. 0: all at once. @default 15 */
 	connectHeadStartMillis?: number | undefined;
 	/** So many clients are being connected at a time, at most. 0: as many as are needed. @default 10 */
 	maxConnecting?: number | undefined;
