@@ -579,14 +579,16 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		const cause = new Error(`no connection was established within ${connectTimeoutMillis} ms`);
 		const error = new ConnectError(cause, true);
 		this.#move(entry, "destroying");
-		this.#failFirst(error);
-		// Whoever has waited for as long as a connect may take, and has none of their own on its way, need not wait for another.
+		// Told are those who have waited for as long as a connect may take. Who came later, when whoever had caused this connect
+		// may have given up, waits for the next one.
 		const now = this.#clock.now();
-		for (let first = this.#waiters.first; first !== undefined && this.#unserved() > 0; first = this.#waiters.first) {
-			const waited = now - first.since;
-			const isDue = first.timeoutMillis > 0 && waited >= first.timeoutMillis - 1; // and says so itself
-			if (isDue || waited < connectTimeoutMillis) break;
-			this.#failFirst(new ConnectError(cause, true));
+		for (let isFirst = true; this.#unserved() > 0; isFirst = false) {
+			const waiter = this.#waiters.first;
+			if (waiter === undefined) break;
+			const waited = now - waiter.since;
+			const isDue = waiter.timeoutMillis > 0 && waited >= waiter.timeoutMillis - 1; // and says so itself
+			if (waited < connectTimeoutMillis - 1 || (isDue && !isFirst)) break;
+			this.#failFirst(isFirst ? error : new ConnectError(cause, true));
 		}
 		this.#giveUpConnect(entry, cause);
 		this.#serve();

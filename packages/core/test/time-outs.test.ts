@@ -109,6 +109,27 @@ describe("time-outs", () => {
 			expect(at(driver.connects, 0).signal.aborted).to.equal(true);
 		});
 
+		it("is no news for who came later: they wait for the next connect", async () => {
+			const { pool, driver, clock } = setUp({
+				max: 1,
+				acquireTimeoutMillis: 500,
+				connectTimeoutMillis: 300,
+				stopsAt: ["connect"],
+			});
+			const hasty = follow(pool.acquire({ timeoutMillis: 200 }));
+			await clock.advance(250);
+			expect(hasty.state).to.equal("rejected");
+			const later = follow(pool.acquire());
+			await clock.advance(50);
+			expect(at(driver.connects, 0).signal.aborted).to.equal(true);
+			expect(later.state).to.equal("pending");
+			at(driver.connects, 0).fail(new Error("aborted"));
+			await settle();
+			const connection = at(driver.connects, 1).open();
+			await settle();
+			expect(later.value).to.equal(connection);
+		});
+
 		it("counts the connect against max until the driver has given it up", async () => {
 			const { pool, driver, clock } = setUp({ max: 1, connectTimeoutMillis: 300, stopsAt: ["connect"] });
 			follow(pool.acquire());
