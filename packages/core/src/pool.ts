@@ -38,6 +38,7 @@ import {
 	ProcessChangedError,
 	QueueFullError,
 	ReleaseError,
+	withoutStack,
 } from "./errors.ts";
 import { guarded } from "./guarded.ts";
 import { LeakWatch } from "./leak-watch.ts";
@@ -277,6 +278,10 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	/** What the pool holds at this moment. */
 	stats(): PoolStats {
 		this.#look();
+		return this.#count();
+	}
+
+	#count(): PoolStats {
 		const connecting = this.#connecting;
 		const validating = this.#validating;
 		const destroying = this.#destroying;
@@ -381,7 +386,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		if (waiter.state !== "pending") return waiter.promise;
 		const { max, maxPending } = this.options;
 		if (maxPending > 0 && this.#unserved() - (max - this.#entries.size) > maxPending) {
-			this.#giveUp(waiter, "rejected", new QueueFullError(maxPending, this.stats()));
+			this.#giveUp(waiter, "rejected", new QueueFullError(maxPending, this.#count()));
 			return waiter.promise;
 		}
 		let stopDeadline = nothing;
@@ -407,8 +412,8 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		if (waiter.state !== "pending") return;
 		const waited = this.#clock.now() - waiter.since;
 		const { lastFailure } = this.#pace;
-		const error = new AcquireTimeoutError(this.#phase(), waiter.timeoutMillis, waited, this.stats(), lastFailure);
-		this.#giveUp(waiter, "timed out", error);
+		const make = (): Error => new AcquireTimeoutError(this.#phase(), waiter.timeoutMillis, waited, this.#count(), lastFailure);
+		this.#giveUp(waiter, "timed out", withoutStack(make));
 	}
 
 	#giveUp(waiter: Waiter<R>, state: "timed out" | "aborted" | "rejected", reason: unknown): void {
@@ -758,12 +763,12 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	}
 
 	#move(entry: Entry<R>, next: EntryState): void {
-		this.#count(entry.state, -1);
+		this.#recount(entry.state, -1);
 		entry.moveTo(next);
-		this.#count(next, 1);
+		this.#recount(next, 1);
 	}
 
-	#count(state: EntryState, change: 1 | -1): void {
+	#recount(state: EntryState, change: 1 | -1): void {
 		if (state === "connecting") this.#connecting += change;
 		else if (state === "validating") this.#validating += change;
 		else if (state === "destroying") this.#destroying += change;

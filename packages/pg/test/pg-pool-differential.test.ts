@@ -271,11 +271,10 @@ const Differences = {
 	 * pg-pool calls back from within `release()`, so that the callback of a query, which releases first, comes after those of
 	 * all that are served with its client. Ours calls back later. The order of acquires is compared all the same.
 	 */
-	callbacksWithinRelease: (answers: Entry[], { byCallback }: Setting): Entry[] =>
-		byCallback ? answers.toSorted(([a], [b]) => queryNumber(a) - queryNumber(b)) : answers,
+	answersOfQueries: (answers: Entry[]): Entry[] => answers.toSorted(([a], [b]) => queryNumber(a) - queryNumber(b)),
 	/**
-	 * With ours, connects begin one after the other: for all but the first, the time to wait is over before the time to connect,
-	 * and they are told what pg-pool tells those who had to queue. All whose time is up are told at the same moment.
+	 * Whose connect was begun in the same millisecond, though not at once, is told by pg-pool that they had to queue, and by
+	 * ours that the connect took too long. All whose time is up at the same moment are told in one turn.
 	 */
 	timeOuts: (answers: Entry[]): Entry[] => {
 		const isTimeOut = ([, answer]: Entry): boolean => TIME_OUTS.includes((answer as { error?: string }).error ?? "");
@@ -324,14 +323,12 @@ function note(what: string): void {
 class Comparison {
 	readonly #theirs: World;
 	readonly #ours: World;
-	readonly #setting: Setting;
 	readonly #time: VirtualTime;
 	readonly #steps: string[] = [];
 
 	constructor(setting: Setting, time: VirtualTime) {
 		this.#theirs = new World(pg.Pool, setting);
 		this.#ours = new World(Pool as typeof pg.Pool, setting);
-		this.#setting = setting;
 		this.#time = time;
 	}
 
@@ -430,7 +427,7 @@ class Comparison {
 
 	#compare(normalise: (events: Entry[]) => Entry[]): void {
 		const [theirs, ours] = [this.#theirs, this.#ours].map((world) => ({
-			answers: Differences.timeOuts(Differences.callbacksWithinRelease(world.answers, this.#setting)),
+			answers: Differences.timeOuts(Differences.answersOfQueries(world.answers)),
 			events: normalise(world.events),
 			countsAfterRelease: world.countsAfterRelease,
 			state: world.state(),
