@@ -25,7 +25,15 @@ export {
 	rejectUnknownOptions,
 } from "./options.ts";
 export { Pool } from "./pool.ts";
-export type { AcquireOptions, DrainOptions, PoolEvents, PoolState, PoolStats, ReleaseOptions } from "./pool-interface.ts";
+export type {
+	AcquireOptions,
+	AcquireRequest,
+	DrainOptions,
+	PoolEvents,
+	PoolState,
+	PoolStats,
+	ReleaseOptions,
+} from "./pool-interface.ts";
 export {
 	afterFork,
 	type ConnectionHolder,

@@ -13,6 +13,14 @@ export interface AcquireOptions {
 	timeoutMillis?: number;
 }
 
+/** What `request()` returns. */
+export interface AcquireRequest<R> {
+	/** Rejects as that of `acquire` does, but for a time-out. */
+	readonly promise: Promise<R>;
+	/** Leaves the queue at once and rejects with `reason`; the connect goes on for others. Does nothing to one that is settled. */
+	abandon(reason: unknown): void;
+}
+
 /** How one release differs from the others. */
 export interface ReleaseOptions {
 	/** End the connection instead of keeping it. */

@@ -51,7 +51,15 @@ import {
 	rejectUnknownOptions,
 	resolvePoolOptions,
 } from "./options.ts";
-import type { AcquireOptions, DrainOptions, PoolEvents, PoolState, PoolStats, ReleaseOptions } from "./pool-interface.ts";
+import type {
+	AcquireOptions,
+	AcquireRequest,
+	DrainOptions,
+	PoolEvents,
+	PoolState,
+	PoolStats,
+	ReleaseOptions,
+} from "./pool-interface.ts";
 import {
 	type ConnectionHolder,
 	currentGeneration,
@@ -175,6 +183,26 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	acquire(options?: AcquireOptions): Promise<R> {
 		if (this.#leakWatch !== undefined || acquireChannel.hasSubscribers) return this.#acquireWatched(options);
 		return this.#acquire(options);
+	}
+
+	/**
+	 * Like {@link Pool.acquire}, for who keeps the time for thousands: without a time-out, and given up by a call instead of a
+	 * signal. What it brings is not watched by `leakThresholdMillis`.
+	 */
+	request(): AcquireRequest<R> {
+		this.#look();
+		let waiter: Waiter<R> | undefined;
+		const join = (): Promise<R> => {
+			waiter = this.#join(0);
+			return waiter.promise;
+		};
+		const promise = acquireChannel.hasSubscribers ? acquireChannel.tracePromise(join, { pool: this }) : join();
+		return {
+			promise,
+			abandon: (reason) => {
+				if (waiter?.state === "pending") this.#giveUp(waiter, "aborted", reason);
+			},
+		};
 	}
 
 	/**
@@ -378,17 +406,9 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			return Promise.reject(error);
 		}
 		const { signal, timeoutMillis = this.options.acquireTimeoutMillis } = options;
-		if (this.#state !== "open") return Promise.reject(new PoolClosedError(this.#state));
 		if (signal?.aborted) return Promise.reject(signal.reason);
-		const waiter = new Waiter<R>(this.#clock.now(), timeoutMillis);
-		this.#waiters.push(waiter);
-		this.#serve();
+		const waiter = this.#join(timeoutMillis);
 		if (waiter.state !== "pending") return waiter.promise;
-		const { max, maxPending } = this.options;
-		if (maxPending > 0 && this.#unserved() - (max - this.#entries.size) > maxPending) {
-			this.#giveUp(waiter, "rejected", new QueueFullError(maxPending, this.#count()));
-			return waiter.promise;
-		}
 		let stopDeadline = nothing;
 		if (timeoutMillis !== this.options.acquireTimeoutMillis) {
 			stopDeadline = this.#deadlines.start(timeoutMillis, () => this.#timedOut(waiter));
@@ -405,6 +425,23 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			};
 		}
 		return waiter.promise;
+	}
+
+	/** Stands in line; whoever can be served or has to be rejected is so at once. */
+	#join(timeoutMillis: number): Waiter<R> {
+		const waiter = new Waiter<R>(this.#clock.now(), timeoutMillis);
+		if (this.#state !== "open") {
+			waiter.fail("rejected", new PoolClosedError(this.#state));
+			return waiter;
+		}
+		this.#waiters.push(waiter);
+		this.#serve();
+		const { max, maxPending } = this.options;
+		const isTooMany = maxPending > 0 && this.#unserved() - (max - this.#entries.size) > maxPending;
+		if (isTooMany && waiter.state === "pending") {
+			this.#giveUp(waiter, "rejected", new QueueFullError(maxPending, this.#count()));
+		}
+		return waiter;
 	}
 
 	#timedOut(waiter: Waiter<R>): void {

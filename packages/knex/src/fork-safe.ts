@@ -9,11 +9,13 @@ import {
 	type KnexClientClass,
 	type KnexClientInternals,
 	type KnexConnection,
+	type KnexRunnerInternals,
 	type KnexTransactionInternals,
 	PG_DIALECTS,
 	pgDialect,
 	usesPgNative,
 } from "./knex-internals.ts";
+import { leaseStreams } from "./stream-lease.ts";
 import { checkFunction, type TarnPoolOptions } from "./tarn-options.ts";
 import { TarnPool } from "./tarn-pool.ts";
 
@@ -122,6 +124,14 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 				const timeout = new knex.KnexTimeoutError("Knex: Timeout acquiring a connection. The pool is probably full.");
 				throw Object.assign(timeout, { cause: error });
 			}
+		}
+
+		/** Knex releases the connection of a stream twice. */
+		override runner(builder: unknown): KnexRunnerInternals {
+			return leaseStreams(super.runner(builder), (connection) => {
+				const { pool } = this;
+				if (pool instanceof TarnPool) pool.ignoreRelease(connection);
+			});
 		}
 
 		override transaction(...args: Parameters<Knex.Client["transaction"]>): Knex.Transaction {

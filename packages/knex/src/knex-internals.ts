@@ -8,6 +8,7 @@
  * fields on it, and what must be shared (pool, driver) is one instance of a class, which merge copies by reference.
  */
 import { createRequire } from "node:module";
+import type { Readable } from "node:stream";
 import type { Client as PgClient } from "@forksafe/pg";
 import type { Knex } from "knex";
 
@@ -28,6 +29,19 @@ export interface KnexClientInternals extends Knex.Client {
 	getPoolSettings(pool: unknown): Record<string, unknown>;
 	acquireConnection(): Promise<KnexConnection>;
 	releaseConnection(connection: KnexConnection): Promise<void>;
+	/** Makes what runs one query. */
+	runner(builder: unknown): KnexRunnerInternals;
+	/** Lets the rows of a query flow into `output`. */
+	stream(connection: KnexConnection, query: unknown, output: Readable, options: unknown): Promise<void>;
+}
+
+/**
+ * `lib/execution/runner.js`: one query. `stream` acquires from `client` and releases to it, twice in most cases: when the
+ * query has ended, and when the stream is closed. `pipe` goes through it.
+ */
+export interface KnexRunnerInternals {
+	client: KnexClientInternals;
+	stream(...args: unknown[]): unknown;
 }
 
 /** `lib/execution/transaction.js`: sends what begins and ends a transaction. A commit and the release of a savepoint have `status` 1. */
@@ -71,14 +85,21 @@ const RELIED_ON = [
 	"getPoolSettings",
 	"initializePool",
 	"releaseConnection",
+	"runner",
+	"stream",
 	"transaction",
 ];
+const RELIED_ON_IN_RUNNER = ["pipe", "stream"];
 
 /** @throws Error naming the member that this Knex does not have any more */
 export function assertKnexInternals(Client: KnexClientClass): void {
-	const prototype = Client.prototype as unknown as Record<string, unknown>;
-	const missing = RELIED_ON.filter((name) => typeof prototype[name] !== "function");
+	assertMembers("client", Client, RELIED_ON);
+	assertMembers("Runner", require("knex/lib/execution/runner.js") as typeof Client, RELIED_ON_IN_RUNNER);
+}
+
+function assertMembers(what: string, { prototype }: { readonly prototype: object }, names: readonly string[]): void {
+	const missing = names.filter((name) => typeof (prototype as Record<string, unknown>)[name] !== "function");
 	if (missing.length > 0) {
-		throw new Error(`@forksafe/knex relies on ${missing.join(", ")} of Knex's client, which this version of Knex does not have`);
+		throw new Error(`@forksafe/knex relies on ${missing.join(", ")} of Knex's ${what}, which this version of Knex does not have`);
 	}
 }

@@ -5,6 +5,7 @@
  * Who waits, waits here, and sends the engine for a resource with a ticket. Tickets are alike: what one brings goes to
  * the first in line, so that an acquire whose resource was found broken stays first, as it does in tarn.
  */
+import process from "node:process";
 import {
 	type AcquirePhase,
 	AcquireTimeoutError,
@@ -42,6 +43,7 @@ export class TarnPool<R extends object> extends Tarn<R> {
 	private readonly handedOut = new WeakSet<R>();
 	/** Destroyed or discarded: it may still be released. */
 	private readonly ended = new WeakSet<R>();
+	private hasWarnedOfRelease = false;
 
 	constructor(options: TarnPoolOptions<R>) {
 		checkTarnOptions(options);
@@ -114,9 +116,17 @@ export class TarnPool<R extends object> extends Tarn<R> {
 	/** @returns whether the resource was taken back, as tarn does: false for a stranger and for a second release */
 	override release(resource: R): boolean {
 		this._executeEventHandlers("release", resource);
-		if (!this.handedOut.delete(resource)) return false;
+		if (!this.handedOut.delete(resource)) {
+			if (!this.ended.has(resource)) this.warnOfRelease("a resource was released that nobody holds");
+			return false;
+		}
 		this.giveBack(resource);
 		return true;
+	}
+
+	/** @internal Instead of `release`, for who is known not to hold the resource any more. */
+	ignoreRelease(resource: R): void {
+		if (this.handedOut.has(resource)) this.warnOfRelease("a resource was released again that somebody else holds by now");
 	}
 
 	/** Ends what has been idle too long, and looks who this process is. Runs by itself, as tarn's does. */
@@ -165,6 +175,14 @@ export class TarnPool<R extends object> extends Tarn<R> {
 			return pending - (connecting - 1);
 		},
 	};
+
+	/** The first one only. By a process warning, because it is a mistake in a program, and the log is off by default. */
+	private warnOfRelease(what: string): void {
+		if (this.hasWarnedOfRelease) return;
+		this.hasWarnedOfRelease = true;
+		const warning = new Error(`forksafe: ${this.engine.options.name}: ${what}; ignored`);
+		process.emitWarning(Object.assign(warning, { name: "ForkSafeWarning", code: "FORKSAFE_RELEASE" }));
+	}
 
 	private warn(what: string, error: unknown): void {
 		this.log(`Tarn: ${what} threw an exception ${error instanceof Error ? error.stack : String(error)}`, "warn");

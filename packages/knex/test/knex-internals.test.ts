@@ -1,3 +1,4 @@
+import { createRequire } from "node:module";
 import { expect } from "chai";
 import { thrown } from "../../../test/support/promises.ts";
 import type { KnexClientClass } from "../src/index.ts";
@@ -10,7 +11,14 @@ describe("what is relied on inside Knex", () => {
 		});
 	}
 
-	for (const member of ["_driver", "_acquireOnlyConnection", "acquireRawConnection", "getPoolSettings", "initializePool"]) {
+	for (const member of [
+		"_driver",
+		"_acquireOnlyConnection",
+		"acquireRawConnection",
+		"getPoolSettings",
+		"initializePool",
+		"runner",
+	]) {
 		it(`is missed by name when ${member} is gone`, () => {
 			class Future extends (pgDialect("pg") as KnexClientClass) {}
 			Object.defineProperty(Future.prototype, member, { value: undefined });
@@ -22,6 +30,15 @@ describe("what is relied on inside Knex", () => {
 				);
 		});
 	}
+
+	it("is missed by name when it is gone from the Runner", () => {
+		const Runner = createRequire(import.meta.url)("knex/lib/execution/runner.js") as { prototype: { stream: unknown } };
+		const { stream } = Runner.prototype;
+		Runner.prototype.stream = undefined;
+		const error = thrown(() => assertKnexInternals(pgDialect("pg") as KnexClientClass));
+		Runner.prototype.stream = stream;
+		expect(error.message).to.include("relies on stream of Knex's Runner");
+	});
 
 	it("is missed all at once", () => {
 		class Future {}
