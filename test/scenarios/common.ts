@@ -174,12 +174,17 @@ export const commonScenarios: readonly Scenario[] = [
 			async run(context) {
 				const subject = context.open({ idleTimeoutMillis: 200 });
 				const backends = await warm(subject, 3);
+				// Both copies of an unprotected pool wait for these three answers, and only one of them can read each.
+				const inFlight = Array.from(backends, () => outcome(subject.sleep(20)));
+				await untilTrue(() => subject.counts().used === backends.size, { what: "all connections are in use" });
 				const child = await context.fork("child", () => talk(subject, "the child"), { exit });
 				// Its idle connections must stay younger than 200 ms, while those of the child grow old.
 				await keepBusy(subject, backends.size, child);
 				expect(await child.exited).to.deep.equal(
 					exit === "signal" ? { code: undefined, signal: "SIGKILL" } : { code: 0, signal: undefined },
 				);
+				await child.result;
+				for (const query of inFlight) expect(await soon(query, "the answer")).to.have.property("value");
 				await expectUnharmed(context, subject, backends);
 			},
 		}),

@@ -4,7 +4,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { expect } from "chai";
 import type { Knex } from "knex";
 import { openKnex } from "../faces/knex.ts";
-import { ECHO, forKnex, INSERT, SLEEP } from "../faces/statements.ts";
+import { BACKEND, ECHO, forKnex, INSERT, SLEEP } from "../faces/statements.ts";
 import {
 	type Context,
 	expectRefused,
@@ -93,16 +93,19 @@ export function knexScenarios(isProtected: boolean): readonly Scenario[] {
 			async run(context) {
 				const db = open(context, isProtected);
 				const clone = db.withUserParams({ tenant: 7 });
-				await echo(db, "warm");
+				const backend = await backendOf(db);
 				const child = await context.fork("child", async () => {
+					const own = await backendOf(clone);
+					expect(own, "the child's connection").to.not.equal(backend);
 					for (let i = 0; i < 20; i++) expect(await echo(clone, `the child's ${i}`)).to.equal(`the child's ${i}`);
 					expect(await echo(db, "also mine")).to.equal("also mine");
 					expect(clone.client.pool).to.equal(db.client.pool);
 					expect(db.client.pool.numUsed() + db.client.pool.numFree(), "connections of the child").to.equal(1);
+					expect(await backendOf(db), "the child's connection").to.equal(own);
 				});
 				for (let i = 0; i < 50; i++) expect(await echo(clone, `the parent's ${i}`)).to.equal(`the parent's ${i}`);
 				await child.result;
-				expect(await echo(clone, "last")).to.equal("last");
+				expect(await backendOf(clone), "the parent's connection").to.equal(backend);
 			},
 		},
 		{
@@ -134,8 +137,16 @@ function open(context: Context, isProtected: boolean, max = 3): Knex {
 	return db;
 }
 
-async function echo(db: Knex, text: string): Promise<string> {
-	const { rows } = await db.raw<{ rows: { answer: string }[] }>(forKnex(ECHO), [text]);
+function echo(db: Knex, text: string): Promise<string> {
+	return ask(db, ECHO, [text]);
+}
+
+function backendOf(db: Knex): Promise<string> {
+	return ask(db, BACKEND, []);
+}
+
+async function ask(db: Knex, statement: string, values: string[]): Promise<string> {
+	const { rows } = await db.raw<{ rows: { answer: string }[] }>(forKnex(statement), values);
 	return rows[0]?.answer ?? "";
 }
 

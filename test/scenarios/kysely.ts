@@ -6,7 +6,7 @@ import { expect } from "chai";
 import { CompiledQuery, Kysely, PostgresDialect } from "kysely";
 import pg from "pg";
 import Cursor from "pg-cursor";
-import { ECHO, INSERT, SLEEP } from "../faces/statements.ts";
+import { BACKEND, ECHO, INSERT, SLEEP } from "../faces/statements.ts";
 import {
 	type Context,
 	expectRefused,
@@ -27,14 +27,15 @@ export function kyselyScenarios(isProtected: boolean): readonly Scenario[] {
 			contract: [1, 2, 7, 12],
 			async run(context) {
 				const db = open(context, isProtected);
-				await echo(db, "warm");
+				const backend = await ask(db, BACKEND, []);
 				const child = await context.fork("child", async () => {
+					expect(await ask(db, BACKEND, []), "the child's connection").to.not.equal(backend);
 					for (let i = 0; i < 20; i++) expect(await echo(db, `the child's ${i}`)).to.equal(`the child's ${i}`);
 					await soon(db.destroy(), "the end of the pool");
 				});
 				for (let i = 0; i < 50; i++) expect(await echo(db, `the parent's ${i}`)).to.equal(`the parent's ${i}`);
 				await child.result;
-				expect(await echo(db, "last")).to.equal("last");
+				expect(await ask(db, BACKEND, []), "the parent's connection").to.equal(backend);
 			},
 		},
 		{
