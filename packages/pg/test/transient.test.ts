@@ -181,8 +181,7 @@ describe("an error of the application's own in a connect", () => {
 		const driver = driverWith({
 			setUp: async (client) => {
 				const running = client.query("select pg_sleep(60)");
-				await terminate(client.processID);
-				await running;
+				await Promise.all([running, terminate(client.processID)]);
 			},
 		});
 		const error = await connect(driver);
