@@ -1,5 +1,4 @@
 import { Socket } from "node:net";
-import { Duplex } from "node:stream";
 import { inspect } from "node:util";
 import { InheritedConnectionError, reportProcessChange } from "@forksafe/core";
 import { expect } from "chai";
@@ -12,6 +11,7 @@ import { Client, type ClientConfig } from "../src/index.ts";
 import { ask, databaseUrl, untilSessions } from "./support/database.ts";
 import { CountingProxy } from "./support/proxy.ts";
 import { afterThisTest, openClient, openPool, uniqueName } from "./support/set-up.ts";
+import { Tunnel } from "./support/tunnel.ts";
 
 /** The part of pg's connection that a CancelRequest is made of. */
 interface CancelConnection {
@@ -368,31 +368,3 @@ describe("a cursor after a process change", () => {
 		await pool.query("select 1");
 	});
 });
-
-/** A stream through which pg could be tunnelled: it writes and reads, and has no `_final`. */
-class Tunnel extends Duplex {
-	readonly #socket = new Socket();
-
-	connect(port: number, host: string): this {
-		this.#socket.on("data", (chunk) => this.push(chunk));
-		this.#socket.on("end", () => this.push(null));
-		this.#socket.connect(port, host, () => this.emit("connect"));
-		return this;
-	}
-
-	override _read(): void {}
-
-	override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
-		this.#socket.write(chunk, () => done());
-	}
-
-	override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-		this.#socket.destroy();
-		done(error);
-	}
-
-	setNoDelay(): void {}
-	setKeepAlive(): void {}
-	ref(): void {}
-	unref(): void {}
-}

@@ -5,9 +5,10 @@ import Cursor from "pg-cursor";
 import { runProgram } from "../../../test/support/program.ts";
 import { follow, rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
-import { Client, Pool, type PoolClient } from "../src/index.ts";
+import { Client, Pool, type PoolClient, type PoolConfig } from "../src/index.ts";
 import { databaseUrl, untilSessions } from "./support/database.ts";
 import { openPool, uniqueName } from "./support/set-up.ts";
+import { Tunnel } from "./support/tunnel.ts";
 
 /** What a callback of `connect` was called with. */
 function connectByCallback(pool: pg.Pool): Promise<[unknown, pg.PoolClient | undefined, (release?: Error | boolean) => void]> {
@@ -74,6 +75,12 @@ describe("connect", () => {
 			await untilSessions(applicationName, isKept ? 1 : 0);
 		});
 	}
+
+	it("works over a stream of the application's own, which is no socket and keeps no process alive", async () => {
+		const pool = openPool({ stream: () => new Tunnel() } as PoolConfig);
+		for (let use = 0; use < 2; use++) expect((await pool.query("select 1 as n")).rows).to.deep.equal([{ n: 1 }]);
+		expect(pool).to.include({ totalCount: 1, idleCount: 1 });
+	});
 
 	it("hands the client that was released last out again", async () => {
 		const pool = openPool();

@@ -15,7 +15,7 @@ import { Pool, type PoolConfig } from "../src/index.ts";
 import { type Answer, FakeSocket } from "./support/fake-server.ts";
 import { settleAll, VirtualTime } from "./support/virtual-time.ts";
 
-const RUNS = Number(process.env["FORKSAFE_MODEL_RUNS"] ?? 500);
+const RUNS = Number(process.env["FORKSAFE_MODEL_RUNS"] ?? 2_000);
 const CONNECTION_TIMEOUT_MILLIS = 50;
 const IDLE_TIMEOUT_MILLIS = 200;
 const LIFETIME_SECONDS = 0.28;
@@ -452,6 +452,7 @@ describe("the differential test against pg-pool", () => {
 		try {
 			await fc.assert(
 				fc.asyncProperty(settings, commands, async (setting, list) => {
+					time.forget(); // the pools of the run before
 					const comparison = new Comparison(setting, time);
 					for (const command of list) if (!(await comparison.run(command))) return;
 				}),

@@ -180,9 +180,9 @@ describe("an error of the application's own in a connect", () => {
 	it("may pass where it is the session of the set-up that was lost", async () => {
 		const driver = driverWith({
 			setUp: async (client) => {
-				const running = client.query("select pg_sleep(60)");
+				const running = rejection(client.query("select pg_sleep(60)"));
 				await terminate(client.processID);
-				await running;
+				throw await running;
 			},
 		});
 		const error = await connect(driver);

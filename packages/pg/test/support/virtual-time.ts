@@ -37,6 +37,11 @@ export class VirtualTime {
 		Date.now = this.#real.date;
 	}
 
+	/** Nothing that was to happen happens any more. */
+	forget(): void {
+		this.#timers.clear();
+	}
+
 	/** Timers fire one by one, and what they cause is over before the next one fires, as it is in Node. */
 	async pass(millis: number, afterEach: () => void = () => {}): Promise<void> {
 		const until = this.#now + millis;
