@@ -1,6 +1,15 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { checkDuration, OptionError } from "@forksafe/core";
-import { Client as PgClient, type ClientConfig as PgClientConfig, Pool as PgPool } from "@forksafe/pg";
+import { checkDuration, defaultPoolOptions, OptionError } from "@forksafe/core";
+import {
+	isTransient,
+	Client as PgClient,
+	type ClientConfig as PgClientConfig,
+	Pool as PgPool,
+	ping,
+	ref,
+	ServerWatch,
+	unref,
+} from "@forksafe/pg";
 import knex, { type Knex } from "knex";
 import pg from "pg";
 import { TimeoutError } from "tarn";
@@ -19,9 +28,23 @@ import { leaseStreams } from "./stream-lease.ts";
 import { checkFunction, type TarnPoolOptions } from "./tarn-options.ts";
 import { TarnPool } from "./tarn-pool.ts";
 
+type ForkSafePoolOptions =
+	| "name"
+	| "maxPending"
+	| "validateAfterIdleMillis"
+	| "validateTimeoutMillis"
+	| "connectHeadStartMillis"
+	| "maxConnecting"
+	| "keepsMin"
+	| "processWatch"
+	| "onProcessChange";
+
 declare module "knex" {
 	namespace Knex {
-		interface PoolConfig extends Pick<TarnPoolOptions<object>, "maxPending" | "processWatch" | "onProcessChange"> {}
+		interface PoolConfig extends Pick<TarnPoolOptions<object>, ForkSafePoolOptions> {
+			/** Whether the process may exit while connections are idle. @default true */
+			allowExitOnIdle?: boolean;
+		}
 	}
 }
 
@@ -66,18 +89,36 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 			this._ownsPool = true;
 		}
 
-		override getPoolSettings(pool?: Knex.PoolConfig): Record<string, unknown> {
+		override getPoolSettings(pool: Knex.PoolConfig = {}): Record<string, unknown> {
 			checkKnexOptions(pool);
-			const settings = super.getPoolSettings(pool);
+			const { allowExitOnIdle = true, ...tarnOptions } = pool;
+			const settings = super.getPoolSettings(tarnOptions);
 			const create = settings["create"] as (callback: unknown, signal: AbortSignal) => Promise<KnexConnection>;
+			const servers = new ServerWatch<KnexConnection>((connection) => {
+				(this.pool as TarnPool<KnexConnection> | undefined)?.evict(connection);
+			});
+			const care: Partial<TarnPoolOptions<KnexConnection>> = {
+				createTimeoutMillis: DEFAULT_CREATE_TIMEOUT_MILLIS,
+				connectHeadStartMillis: defaultPoolOptions.connectHeadStartMillis,
+				maxConnecting: defaultPoolOptions.maxConnecting,
+				keepsMin: true,
+				ping,
+				isTransient: (error, hasConnected) => connectErrors.has(error as object) && isTransient(error, hasConnected),
+				...(allowExitOnIdle && { ref, unref }),
+			};
 			return {
+				...care,
 				...settings,
-				create: (callback: unknown, signal: AbortSignal) => open(() => create(callback, signal), signal),
+				create: async (callback: unknown, signal: AbortSignal) => {
+					const connection = await open(() => create(callback, signal), signal);
+					servers.watch(connection);
+					return connection;
+				},
 			};
 		}
 
 		override async _acquireOnlyConnection(): Promise<KnexConnection> {
-			const { createTimeoutMillis = 30_000 } = this.config.pool ?? {};
+			const { createTimeoutMillis = DEFAULT_CREATE_TIMEOUT_MILLIS } = this.config.pool ?? {};
 			// Knex passes on what a `connection` function gives, a url too.
 			const given: string | PgClientConfig = this.connectionSettings;
 			const settings: PgClientConfig = typeof given === "string" ? { connectionString: given } : given;
@@ -101,7 +142,12 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 				current.signal.throwIfAborted();
 				current.connection = connection;
 			}
-			await connection.connect();
+			try {
+				await connection.connect();
+			} catch (error) {
+				connectErrors.add(error as object);
+				throw error;
+			}
 			return connection;
 		}
 
@@ -161,6 +207,12 @@ interface Opening {
 
 const opening = new AsyncLocalStorage<Opening>();
 
+/** What a client could not connect for. Whatever else fails in a create is the application's own, and does not pass by itself. */
+const connectErrors = new WeakSet<object>();
+
+/** Knex has 30 s. */
+const DEFAULT_CREATE_TIMEOUT_MILLIS = 10_000;
+
 /** Closes the connection when the version check, `searchPath` or `afterCreate` fails or takes too long: Knex leaks it. */
 async function open(create: () => Promise<KnexConnection>, signal: AbortSignal): Promise<KnexConnection> {
 	const current: Opening = { signal };
@@ -179,6 +231,10 @@ async function open(create: () => Promise<KnexConnection>, signal: AbortSignal):
 /** What Knex keeps to itself of the pool's options, and uses unchecked. */
 function checkKnexOptions(pool: Knex.PoolConfig = {}): void {
 	for (const name of ["afterCreate", "validate"] as const) checkFunction(name, pool[name]);
+	const { allowExitOnIdle } = pool;
+	if (allowExitOnIdle !== undefined && typeof allowExitOnIdle !== "boolean") {
+		throw new OptionError("allowExitOnIdle", allowExitOnIdle, "must be true or false");
+	}
 	for (const name of ["maxConnectionLifetimeMillis", "maxConnectionLifetimeJitterMillis"] as const) {
 		if (pool[name] !== undefined) checkDuration(name, pool[name]);
 	}

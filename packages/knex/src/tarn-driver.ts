@@ -28,6 +28,11 @@ export class TarnDriver<R extends object> implements Driver<R> {
 	/** Creates that have failed and wait to be tried again: for a retry timer, or for an acquire that cannot wait. */
 	readonly #failed = new Set<() => void>();
 	readonly #endings = new WeakMap<R, { readonly eventId: number; isOver: boolean }>();
+	/** Absent where there is nothing to ask or to do, as the engine wants it. */
+	readonly validate?: (resource: R, signal: AbortSignal) => Promise<boolean>;
+	readonly ref?: (resource: R) => void;
+	readonly unref?: (resource: R) => void;
+	#hasCreated = false;
 	readonly #options: TarnPoolOptions<R>;
 	readonly #destroyTimeoutMillis: number;
 	readonly #host: () => Host<R>;
@@ -36,18 +41,29 @@ export class TarnDriver<R extends object> implements Driver<R> {
 		this.#options = options;
 		this.#destroyTimeoutMillis = options.destroyTimeoutMillis ?? 5_000;
 		this.#host = host;
+		const { ping, ref, unref } = options;
+		if (ping !== undefined) this.validate = async (resource, signal) => ping(resource, signal);
+		if (ref !== undefined) this.ref = ref;
+		if (unref !== undefined) this.unref = unref;
+	}
+
+	isTransient(error: unknown): boolean {
+		return this.#options.isTransient?.(error, this.#hasCreated) === true;
 	}
 
 	/** Goes on as long as somebody waits for it: the engine has no retries, and would reject who waits. */
 	async connect(signal: AbortSignal): Promise<R> {
 		for (;;) {
-			const attempt = new Attempt<R>(this.#options, this.#host());
+			const attempt = new Attempt<R>(this.#options, this.#host(), (error) => this.isTransient(error));
 			this.begun++;
 			this.creating++;
 			try {
-				return await attempt.run(signal, () => this.creating--);
+				const resource = await attempt.run(signal, () => this.creating--);
+				this.#hasCreated = true;
+				return resource;
 			} catch (error) {
-				if (signal.aborted) throw error;
+				// The engine tries again.
+				if (signal.aborted || this.isTransient(error)) throw error;
 				const turn = this.#nextTurn(signal);
 				// It counts against `max` until it has gone.
 				await atMost(this.#destroyTimeoutMillis, attempt.gone, signal);
@@ -123,11 +139,13 @@ class Attempt<R extends object> {
 	gone: Promise<void> = Promise.resolve();
 	readonly #options: TarnPoolOptions<R>;
 	readonly #host: Host<R>;
+	readonly #isTransient: (error: unknown) => boolean;
 	readonly #generation = knownGeneration();
 
-	constructor(options: TarnPoolOptions<R>, host: Host<R>) {
+	constructor(options: TarnPoolOptions<R>, host: Host<R>, isTransient: (error: unknown) => boolean) {
 		this.#options = options;
 		this.#host = host;
+		this.#isTransient = isTransient;
 	}
 
 	/** @param isOver called when it has succeeded, has failed, or is not wanted any more */
@@ -172,8 +190,13 @@ class Attempt<R extends object> {
 	/** Those that wait: the first one at once, the others when their time is up. */
 	#tell(waiting: readonly Acquire<R>[], error: unknown): void {
 		for (const acquire of waiting) acquire.possibleTimeoutCause = error as Error;
-		if (this.#options.propagateCreateError !== true) return;
+		if (this.#options.propagateCreateError !== true || this.#isTransient(error)) return;
 		const isTimeout = error instanceof TimeoutError && error.cause instanceof ConnectError;
+		if (isTimeout && this.#options.isTransient !== undefined) {
+			// Beyond tarn: whoever has waited for as long as a create may take need not wait for another one.
+			for (const acquire of waiting) acquire.reject(error);
+			return;
+		}
 		this.#host.waiting()[0]?.reject(isTimeout ? error : new ConnectError(error).asDriverError());
 	}
 

@@ -21,6 +21,21 @@ export interface TarnPoolOptions<R extends object> {
 	destroy: (resource: R) => unknown;
 	/** Asked before a resource is handed out again. */
 	validate?: (resource: R) => boolean | PromiseLike<boolean>;
+	/**
+	 * Asks the server whether a resource can be used that has been idle for longer than `validateAfterIdleMillis`. With it, one
+	 * that has been idle for more than 10 ms is handed out two turns of the event loop later, before `validate` is asked: then
+	 * what the kernel knows of it has been read. The signal is aborted when the answer is not awaited any more.
+	 */
+	ping?: (resource: R, signal: AbortSignal) => boolean | PromiseLike<boolean>;
+	/**
+	 * Whether a create that has failed may well succeed soon, without anybody's doing: then it is tried again, with back-off, as
+	 * long as somebody waits, whatever `propagateCreateError` says.
+	 */
+	isTransient?: (error: unknown, hasConnected: boolean) => boolean;
+	/** The resource is handed out, and keeps the process alive. */
+	ref?: (resource: R) => void;
+	/** The resource is idle, and lets the process exit. */
+	unref?: (resource: R) => void;
 	/** Forgets an inherited resource without writing a byte. @default calls `resource.discard(change)` */
 	discard?: (resource: R, change: ProcessChange) => void;
 	min: number;
@@ -44,6 +59,16 @@ export interface TarnPoolOptions<R extends object> {
 	name?: string;
 	/** More acquires than this may not wait. 0: no limit. @default 0 */
 	maxPending?: number;
+	/** See `ping`. 0: never. @default 1000 */
+	validateAfterIdleMillis?: number;
+	/** A `validate` or a `ping` that takes longer has failed. 0: it may take for ever. @default 5000 */
+	validateTimeoutMillis?: number;
+	/** The first resource of a pool is created alone for so long, or until it is there. 0: as many at once as are needed. @default 0 */
+	connectHeadStartMillis?: number;
+	/** So many resources are created at a time, at most. 0: as many as are needed. @default 0 */
+	maxConnecting?: number;
+	/** Whether resources below `min` that were lost are replaced, as soon as the pool is in use. tarn does not. @default false */
+	keepsMin?: boolean;
 	/** @default "always" */
 	processWatch?: ProcessWatch;
 	/** Called once after each process change. */
@@ -51,7 +76,6 @@ export interface TarnPoolOptions<R extends object> {
 }
 
 const NAMES_IN_ENGINE: Record<string, keyof EngineOptions> = {
-	min: "min",
 	max: "max",
 	name: "name",
 	maxPending: "maxPending",
@@ -60,14 +84,27 @@ const NAMES_IN_ENGINE: Record<string, keyof EngineOptions> = {
 	acquireTimeoutMillis: "acquireTimeoutMillis",
 	destroyTimeoutMillis: "destroyTimeoutMillis",
 	reapIntervalMillis: "maintenanceIntervalMillis",
+	validateAfterIdleMillis: "validateAfterIdleMillis",
+	validateTimeoutMillis: "validateTimeoutMillis",
+	connectHeadStartMillis: "connectHeadStartMillis",
+	maxConnecting: "maxConnecting",
 };
 /** The engine checks the rest, but knows these by other names or not at all. */
 const OWN_DURATIONS = ["createTimeoutMillis", "idleTimeoutMillis", "reapIntervalMillis", "createRetryIntervalMillis"] as const;
-const OTHER_NAMES = ["create", "destroy", "validate", "discard", "log", "propagateCreateError"];
+const FUNCTIONS = ["validate", "ping", "isTransient", "ref", "unref", "discard", "log"] as const;
+const SWITCHES = ["propagateCreateError", "keepsMin"] as const;
 
 /** @throws OptionError (ERR_FORKSAFE_OPTION) for what tarn or forksafe cannot work with */
 export function checkTarnOptions<R extends object>(options: TarnPoolOptions<R>): void {
-	rejectUnknownOptions(options, [...Object.keys(NAMES_IN_ENGINE), ...OWN_DURATIONS, ...OTHER_NAMES]);
+	rejectUnknownOptions(options, [
+		"create",
+		"destroy",
+		"min",
+		...Object.keys(NAMES_IN_ENGINE),
+		...OWN_DURATIONS,
+		...FUNCTIONS,
+		...SWITCHES,
+	]);
 	for (const name of OWN_DURATIONS) {
 		if (options[name] !== undefined) checkDuration(name, options[name]);
 	}
@@ -79,11 +116,14 @@ export function checkTarnOptions<R extends object>(options: TarnPoolOptions<R>):
 	for (const name of ["min", "max"] as const) {
 		if (options[name] === undefined) throw new OptionError(name, undefined, "must be given: tarn has no default for it");
 	}
-	const { propagateCreateError } = options;
-	if (propagateCreateError !== undefined && typeof propagateCreateError !== "boolean") {
-		throw new OptionError("propagateCreateError", propagateCreateError, "must be true or false");
+	const { min, max } = options;
+	if (!Number.isSafeInteger(min) || min < 0) throw new OptionError("min", min, "must be a whole number, 0 or more");
+	if (Number.isSafeInteger(max) && max >= 1 && min > max) throw new OptionError("min", min, `must not be above max (${max})`);
+	for (const name of SWITCHES) {
+		const value: unknown = options[name];
+		if (value !== undefined && typeof value !== "boolean") throw new OptionError(name, value, "must be true or false");
 	}
-	for (const name of ["validate", "discard", "log"] as const) checkFunction(name, options[name]);
+	for (const name of FUNCTIONS) checkFunction(name, options[name]);
 }
 
 /** @throws OptionError (ERR_FORKSAFE_OPTION) unless `value` is a function, or was not given */
@@ -95,12 +135,13 @@ export function checkFunction(name: string, value: unknown): void {
 export function engineOptions<R extends object>(options: TarnPoolOptions<R>): EngineOptions {
 	const given = Object.entries(options).filter(([name, value]) => name in NAMES_IN_ENGINE && value !== undefined);
 	const named = given.map(([name, value]) => [NAMES_IN_ENGINE[name], value] as const);
-	const { log } = options;
+	const { log, min, keepsMin = false } = options;
 	return {
-		...Object.fromEntries(named),
-		connectTimeoutMillis: 0,
 		connectHeadStartMillis: 0,
 		maxConnecting: 0,
+		...Object.fromEntries(named),
+		min: keepsMin ? min : 0,
+		connectTimeoutMillis: 0,
 		idleTimeoutMillis: 0,
 		...(log && { log: (message: string) => log(message, "warn") }),
 	};

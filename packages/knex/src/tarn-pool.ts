@@ -154,6 +154,16 @@ export class TarnPool<R extends object> extends Tarn<R> {
 		return destroyed;
 	}
 
+	/**
+	 * Beyond tarn: replaces every resource, softly, those that are idle now, those in use when they come back. For a password
+	 * that was rotated, or a server that is no longer the primary.
+	 *
+	 * @param from the resource that has told: ten that tell of one shutdown evict once, not those created since
+	 */
+	evict(from?: R): void {
+		this.engine.evict(from);
+	}
+
 	override _startReaping(): void {
 		super._startReaping();
 		this.interval?.unref();

@@ -408,23 +408,21 @@ describe("TarnPool differs from tarn on purpose", () => {
 	});
 
 	it("ends by a deadline of 30 s with a thing that never comes back, where tarn waits for ever", async () => {
-		const timers: { action: () => void; millis: number }[] = [];
-		const { setTimeout } = globalThis;
-		const destroyed: Thing[] = [];
-		const ours = new TarnPool<Thing>({ create, destroy: (thing) => void destroyed.push(thing), min: 0, max: 1 });
-		const leaked = await ours.acquire().promise;
-		globalThis.setTimeout = ((action: () => void, millis: number) => {
-			timers.push({ action, millis });
-			return setTimeout(() => {}, 0);
-		}) as typeof setTimeout;
-		const destroy = ours.destroy();
-		globalThis.setTimeout = setTimeout;
-		const deadlines = timers.filter(({ millis }) => millis === 30_000);
-		expect(deadlines).to.have.lengthOf(1);
-		expect(destroyed).to.deep.equal([]);
-		deadlines[0]?.action();
-		await destroy;
-		expect(destroyed).to.deep.equal([leaked]);
+		const timers = new FakeTimers();
+		timers.install();
+		try {
+			const destroyed: Thing[] = [];
+			const ours = new TarnPool<Thing>({ create, destroy: (thing) => void destroyed.push(thing), min: 0, max: 1 });
+			const leaked = await ours.acquire().promise;
+			const destroy = ours.destroy();
+			await timers.pass(29_999);
+			expect(destroyed).to.deep.equal([]);
+			await timers.pass(1);
+			await destroy;
+			expect(destroyed).to.deep.equal([leaked]);
+		} finally {
+			timers.uninstall();
+		}
 	});
 });
 

@@ -2,7 +2,8 @@ import type { Driver, ProcessChange } from "@forksafe/core";
 import { type Client, giveUp } from "./client.ts";
 import { internals } from "./pg-internals.ts";
 import { ping } from "./ping.ts";
-import { concernsServer, READ_ONLY, type ServerMessage } from "./server-messages.ts";
+import { ref, unref } from "./process-hold.ts";
+import { ServerWatch } from "./server-watch.ts";
 import { asLasting, isTransient } from "./transient.ts";
 
 /** How a {@link PgDriver} opens its clients, and whom it tells that one has broken. */
@@ -22,25 +23,20 @@ export interface PgDriverSettings {
 	readonly isUnrefedWhenIdle?: boolean;
 }
 
-/**
- * A server that refuses to write may be the one that is meant, and the statement the mistake: then new clients are refused
- * as well, and to replace them over and over is of no use.
- */
-const READ_ONLY_PAUSE_MILLIS = 1_000;
-
 /** Opens, judges and ends clients of pg for a pool. */
 export class PgDriver<C extends Client = Client> implements Driver<C> {
 	/** There is nothing to do where idle clients keep the process alive. */
 	readonly ref?: (client: C) => void;
 	readonly unref?: (client: C) => void;
 	readonly #settings: PgDriverSettings;
-	#lastReadOnly = Number.NEGATIVE_INFINITY;
+	readonly #serverWatch: ServerWatch<C>;
 
 	constructor(settings: PgDriverSettings) {
 		this.#settings = settings;
+		this.#serverWatch = new ServerWatch((client) => settings.onServerLost?.(client));
 		if (settings.isUnrefedWhenIdle === true) {
-			this.ref = (client) => isReferable(client) && client.ref();
-			this.unref = (client) => isReferable(client) && client.unref();
+			this.ref = ref;
+			this.unref = unref;
 		}
 	}
 
@@ -64,7 +60,7 @@ export class PgDriver<C extends Client = Client> implements Driver<C> {
 			await Promise.race([this.#setUp(client), givenUp.promise]);
 			if (signal.aborted) throw signal.reason;
 			isConnected = true;
-			this.#watchServer(client);
+			this.#serverWatch.watch(client);
 			return client;
 		} catch (error) {
 			// A refused password leaves the socket open for the server to close, a failed set-up a whole session.
@@ -112,25 +108,4 @@ export class PgDriver<C extends Client = Client> implements Driver<C> {
 			throw this.isAlive(client) ? asLasting(error) : error;
 		}
 	}
-
-	#watchServer(client: C): void {
-		const hear = (message: ServerMessage): void => {
-			if (!concernsServer(message, client.isReadOnly) || client.isInherited()) return;
-			if (message.code === READ_ONLY) {
-				const now = performance.now();
-				if (now - this.#lastReadOnly < READ_ONLY_PAUSE_MILLIS) return;
-				this.#lastReadOnly = now;
-			}
-			this.#settings.onServerLost?.(client);
-		};
-		const { connection } = internals(client);
-		connection.on("errorMessage", hear);
-		connection.on("notice", hear);
-	}
-}
-
-/** A stream of the application's own need not be a socket. */
-function isReferable(client: Client): boolean {
-	const { ref, unref } = client.connection.stream as { ref?: unknown; unref?: unknown };
-	return typeof ref === "function" && typeof unref === "function";
 }
