@@ -6,10 +6,10 @@ import { runProgram } from "../support/program.ts";
 const program = new URL("../programs/stopped.ts", import.meta.url);
 
 /** What became of who waited, after a stop of 3 s in the middle. */
-async function afterStop(whose: "OURS" | "PLAIN"): Promise<unknown> {
+async function afterStop(library: string, whose: "OURS" | "PLAIN"): Promise<unknown> {
 	const { reports, output } = await runProgram(program, {
 		deadlineMillis: 20_000,
-		args: [whose],
+		args: [library, whose],
 		onReport: (line) => {
 			if (line.kind !== "report" || line.value !== "waiting") return;
 			process.kill(line.pid, "SIGSTOP");
@@ -29,11 +29,17 @@ describe("who waits for a connection while the process is stopped", () => {
 		}
 	});
 
-	it("is served when the process goes on", async () => {
-		expect(await afterStop("OURS")).to.equal("served");
-	});
+	for (const [library, timeOut] of [
+		["pg", "timeout exceeded"],
+		["Knex", "Timeout acquiring a connection"],
+		["Kysely", "timeout exceeded"],
+	] as const) {
+		it(`is served when the process goes on: ${library}`, async () => {
+			expect(await afterStop(library, "OURS")).to.equal("served");
+		});
 
-	it("times out with pg's own pool", async () => {
-		expect(await afterStop("PLAIN")).to.include("timeout exceeded");
-	});
+		it(`times out without forksafe: ${library}`, async () => {
+			expect(await afterStop(library, "PLAIN")).to.include(timeOut);
+		});
+	}
 });

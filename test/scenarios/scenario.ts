@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setImmediate as turn } from "node:timers/promises";
 import { afterFork, currentGeneration, ForkSafeError, type ForkSafeErrorCode } from "@forksafe/core";
 import { expect } from "chai";
 import type { Face, OpenOptions, Subject } from "../faces/face.ts";
@@ -110,6 +111,13 @@ export async function talk(subject: Subject, who: string, count = 20): Promise<v
 	const questions = Array.from({ length: count }, (_, index) => `${who} ${index}`);
 	const answers = await Promise.all(questions.map((question) => subject.echo(question)));
 	expect(answers).to.deep.equal(questions);
+}
+
+/** So many queries have been sent. */
+export async function inFlight(subject: Subject, count: number): Promise<void> {
+	await untilTrue(() => subject.counts().used === count, { what: `${count} queries are in flight` });
+	// A connection that has been idle for a while is looked at before it is handed out: two turns of the event loop.
+	for (let turns = 0; turns < 3; turns++) await turn();
 }
 
 /** The parent has noticed nothing: its questions are answered, on the very connections that it had. */

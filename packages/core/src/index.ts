@@ -13,8 +13,9 @@ export {
 	ProcessChangedError,
 	QueueFullError,
 	ReleaseError,
+	withoutStack,
 } from "./errors.ts";
-export type { Leak } from "./leak-watch.ts";
+export { type Leak, stackAbove } from "./leak-watch.ts";
 export { Lease } from "./lease.ts";
 export {
 	checkDuration,

@@ -30,6 +30,11 @@ export class LeakWatch<R> {
 		this.#leases.set(entry, { since: this.#clock.now(), acquirer });
 	}
 
+	/** It came back. */
+	end(entry: Entry<R>): void {
+		this.#leases.delete(entry);
+	}
+
 	/** Those that are in use for too long, and were not found before. */
 	find(): Leak<R>[] {
 		const now = this.#clock.now();
@@ -45,6 +50,26 @@ export class LeakWatch<R> {
 	/** What was acquired in another process is no leak of this one. */
 	clear(): void {
 		this.#leases.clear();
+	}
+}
+
+/** Libraries have many frames of their own between their pool and whoever uses them. */
+const FRAMES = 50;
+
+/**
+ * Notes who has called `below`, for {@link LeakWatch.begin}.
+ *
+ * @param below the outermost function that is of no interest
+ */
+export function stackAbove(below: (...args: never[]) => unknown): Error {
+	const { stackTraceLimit } = Error;
+	Error.stackTraceLimit = FRAMES;
+	try {
+		const holder = new Error("acquired");
+		Error.captureStackTrace(holder, below);
+		return holder;
+	} finally {
+		Error.stackTraceLimit = stackTraceLimit;
 	}
 }
 

@@ -41,7 +41,7 @@ import {
 	withoutStack,
 } from "./errors.ts";
 import { guarded } from "./guarded.ts";
-import { LeakWatch } from "./leak-watch.ts";
+import { LeakWatch, stackAbove } from "./leak-watch.ts";
 import { Lease } from "./lease.ts";
 import { LostTime } from "./lost-time.ts";
 import {
@@ -166,11 +166,6 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		return this.#state;
 	}
 
-	/** Milliseconds that this process did not run although it should have, as far as was noticed: deadlines do not count them. */
-	get lostMillis(): number {
-		return this.#lostTime.total;
-	}
-
 	/**
 	 * Takes a connection out of the pool, opening one if need be. Who takes one releases it.
 	 *
@@ -187,7 +182,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 
 	/**
 	 * Like {@link Pool.acquire}, for who keeps the time for thousands: without a time-out, and given up by a call instead of a
-	 * signal. What it brings is not watched by `leakThresholdMillis`.
+	 * signal. `leakThresholdMillis` does not watch what it brings, unless by {@link Pool.watchHolder}.
 	 */
 	request(): AcquireRequest<R> {
 		this.#look();
@@ -213,6 +208,8 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	 */
 	release(resource: R, options?: ReleaseOptions): void {
 		const entry = this.#entryOf.get(resource);
+		// Whoever holds it next may need time to be named (watchHolder).
+		if (entry !== undefined) this.#leakWatch?.end(entry);
 		if (
 			entry?.state === "used" &&
 			this.#waiters.size === 0 &&
@@ -227,6 +224,15 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			this.#releaseCarefully(entry, options);
 		}
 		if (releaseChannel.hasSubscribers) releaseChannel.publish({ pool: this, resource });
+	}
+
+	/**
+	 * For who hands on what {@link Pool.request} has brought: from now on `resource` is held by `holder`, whose stack is
+	 * reported when it does not come back within `leakThresholdMillis`.
+	 */
+	watchHolder(resource: R, holder: Error): void {
+		const entry = this.#entryOf.get(resource);
+		if (entry?.state === "used") this.#leakWatch?.begin(entry, holder);
 	}
 
 	/**
@@ -301,6 +307,16 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		this.#retireAged();
 		this.#destroyIdle();
 		this.#replaceLost();
+	}
+
+	/**
+	 * For adapters that wait for something of their own: calls `action` after `millis` in which this process ran, as the pool's
+	 * own deadlines do, and never in a copy of it. 0: never.
+	 *
+	 * @returns a function that stops it
+	 */
+	startDeadline(millis: number, action: () => void): () => void {
+		return this.#deadlines.start(millis, action);
 	}
 
 	/** What the pool holds at this moment. */
@@ -380,8 +396,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			? acquireChannel.tracePromise(() => this.#acquire(options), { pool: this })
 			: this.#acquire(options);
 		if (watch === undefined) return acquired;
-		const acquirer = new Error("acquired");
-		Error.captureStackTrace(acquirer, this.acquire);
+		const acquirer = stackAbove(this.acquire);
 		// The lease begins before whoever asked goes on: this handler stands before theirs.
 		acquired.then(
 			(resource) => watch.begin(this.#entryOf.get(resource) as Entry<R>, acquirer),

@@ -62,6 +62,45 @@ describe("leak detection", () => {
 		expect(leaks.map(({ resource }) => resource)).to.include(late);
 	});
 
+	it("reports what was requested for somebody else when that one is named, and from then on", async () => {
+		const { pool, clock, leaks } = setUpWatched();
+		const resource = await pool.request().promise;
+		await clock.advance(10_000);
+		expect(leaks).to.have.lengthOf(0);
+		pool.watchHolder(
+			resource,
+			(function forgetful() {
+				return new Error("acquired");
+			})(),
+		);
+		await clock.advance(4_000);
+		expect(leaks).to.have.lengthOf(0);
+		await clock.advance(10_000);
+		expect(leaks).to.have.lengthOf(1);
+		expect(leaks[0]?.stack).to.match(/^ +at forgetful /);
+	});
+
+	it("reports nobody for what the next one holds, who is not named yet", async () => {
+		const { pool, clock, leaks } = setUpWatched();
+		const resource = await pool.request().promise;
+		pool.watchHolder(resource, new Error("acquired"));
+		await clock.advance(4_500);
+		pool.release(resource);
+		expect(await pool.request().promise).to.equal(resource);
+		await clock.advance(10_000);
+		expect(leaks).to.have.lengthOf(0);
+	});
+
+	it("names nobody for what has come back meanwhile", async () => {
+		const { pool, clock, leaks } = setUpWatched();
+		const resource = await pool.request().promise;
+		pool.release(resource);
+		pool.watchHolder(resource, new Error("acquired"));
+		expect(await pool.request().promise).to.equal(resource);
+		await clock.advance(60_000);
+		expect(leaks).to.have.lengthOf(0);
+	});
+
 	it("reports nothing of another process", async () => {
 		const { pool, clock, leaks } = setUpWatched();
 		await pool.acquire();

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { checkDuration, defaultPoolOptions, OptionError } from "@forksafe/core";
 import {
+	isAlive,
 	isTransient,
 	Client as PgClient,
 	type ClientConfig as PgClientConfig,
@@ -31,6 +32,7 @@ import { TarnPool } from "./tarn-pool.ts";
 type ForkSafePoolOptions =
 	| "name"
 	| "maxPending"
+	| "leakThresholdMillis"
 	| "validateAfterIdleMillis"
 	| "validateTimeoutMillis"
 	| "connectHeadStartMillis"
@@ -158,7 +160,7 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 
 		/** Asked before an idle connection is handed out, after Knex's own checks. */
 		override async validateConnection(connection: KnexConnection): Promise<boolean> {
-			return !connection.isBroken && super.validateConnection(connection);
+			return isAlive(connection) && super.validateConnection(connection);
 		}
 
 		override async acquireConnection(): Promise<KnexConnection> {

@@ -1,14 +1,22 @@
-import { knownGeneration } from "@forksafe/core";
+import { type AcquireRequest, type Queued, withoutStack } from "@forksafe/core";
 import { TimeoutError } from "tarn";
 
 /** A request to the engine. It brings some resource, and whoever is first in line takes it. */
 export interface Ticket<R> {
-	readonly abort: AbortController;
+	readonly request: AcquireRequest<R>;
 	acquire: Acquire<R>;
 }
 
 /** What `acquire()` returns: the members of tarn's PendingOperation, which tarn does not export. */
-export class Acquire<R> {
+export class Acquire<R> implements Queued<Acquire<R>> {
+	/** @internal Its neighbours in line. */
+	previous: Acquire<R> | undefined = undefined;
+	/** @internal */
+	next: Acquire<R> | undefined = undefined;
+	/** @internal Whether it stands in line. */
+	isInLine = false;
+	/** @internal Who has asked, for the detection of leaks. */
+	holder: Error | undefined = undefined;
 	promise: Promise<R>;
 	isRejected = false;
 	/** Why a create failed while this one waited: what it is told when its time is up. */
@@ -20,18 +28,18 @@ export class Acquire<R> {
 	ticket: Ticket<R> | undefined = undefined;
 	/** @internal Lets go of what it waited for. */
 	onRejected: () => void = () => {};
+	/** @internal Its time is up. */
+	onTimeout: () => void = () => {};
 	/** @internal */
 	isPending = true;
-	/** @internal An acquire of another process is not this one's to time out. */
-	readonly generation: number = knownGeneration();
 	readonly #deferred = Promise.withResolvers<R>();
-	#timer: NodeJS.Timeout | undefined;
+	readonly #stopDeadline: () => void;
 
-	/** @param timeoutMillis 0: never */
-	constructor(timeoutMillis: number, onTimeout: (acquire: Acquire<R>) => void) {
+	/** @param startDeadline calls back when its time is up, and returns what stops that */
+	constructor(timeoutMillis: number, startDeadline: (millis: number, action: () => void) => () => void) {
 		this.timeoutMillis = timeoutMillis;
 		this.promise = this.#deferred.promise;
-		if (timeoutMillis > 0) this.#timer = setTimeout(() => onTimeout(this), timeoutMillis);
+		this.#stopDeadline = startDeadline(timeoutMillis, () => this.onTimeout());
 	}
 
 	abort(): void {
@@ -54,11 +62,12 @@ export class Acquire<R> {
 
 	#explained(reason: unknown): unknown {
 		if (!(reason instanceof TimeoutError) || this.possibleTimeoutCause === null) return reason;
-		return Object.assign(new TimeoutError(this.possibleTimeoutCause.message), { cause: reason.cause });
+		const { possibleTimeoutCause } = this;
+		return withoutStack(() => Object.assign(new TimeoutError(possibleTimeoutCause.message), { cause: reason.cause }));
 	}
 
 	#settle(): void {
 		this.isPending = false;
-		clearTimeout(this.#timer);
+		this.#stopDeadline();
 	}
 }

@@ -1,4 +1,11 @@
-import { ConnectError, type Driver, knownGeneration, lastProcessChange, type ProcessChange } from "@forksafe/core";
+import {
+	ConnectError,
+	type Driver,
+	knownGeneration,
+	lastProcessChange,
+	type ProcessChange,
+	type WaitQueue,
+} from "@forksafe/core";
 import { TimeoutError } from "tarn";
 import type { Acquire } from "./tarn-acquire.ts";
 import type { Callback, TarnPoolOptions } from "./tarn-options.ts";
@@ -9,9 +16,11 @@ export interface Host<R> {
 	nextEventId(): number;
 	/** Looks who this process is: what another process has begun is aborted. */
 	look(): void;
+	/** Calls back after a time in which the process ran; returns what stops it. 0: never. */
+	startDeadline(millis: number, action: () => void): () => void;
 	warn(what: string, error: unknown): void;
 	/** Those for whom a resource has to be found, the first in line first. */
-	waiting(): readonly Acquire<R>[];
+	waiting(): WaitQueue<Acquire<R>>;
 	/** How many would wait for nothing if one create were given up. */
 	wouldBeUnserved(): number;
 }
@@ -70,7 +79,7 @@ export class TarnDriver<R extends object> implements Driver<R> {
 				const isNeeded = this.#host().wouldBeUnserved() > 0;
 				if (isNeeded) await turn.promise;
 				this.#failed.delete(turn.resolve);
-				if (signal.aborted || !isNeeded || this.creating >= this.#host().waiting().length) throw error;
+				if (signal.aborted || !isNeeded || this.creating >= this.#host().waiting().size) throw error;
 			}
 		}
 	}
@@ -197,21 +206,19 @@ class Attempt<R extends object> {
 			for (const acquire of waiting) acquire.reject(error);
 			return;
 		}
-		this.#host.waiting()[0]?.reject(isTimeout ? error : new ConnectError(error).asDriverError());
+		this.#host.waiting().first?.reject(isTimeout ? error : new ConnectError(error).asDriverError());
 	}
 
 	#deadline(signal: AbortSignal): { readonly promise: Promise<never>; readonly stop: () => void } {
 		const { promise, reject } = Promise.withResolvers<never>();
 		promise.catch(() => {});
 		const { createTimeoutMillis: millis = DEFAULT_TIMEOUT_MILLIS } = this.#options;
-		if (millis === 0) return { promise, stop() {} };
-		const timer = setTimeout(() => {
-			this.#host.look();
+		const stop = this.#host.startDeadline(millis, () => {
 			if (signal.aborted) return;
 			const cause = new ConnectError(new Error(`no connection was established within ${millis} ms`), true);
 			reject(Object.assign(new TimeoutError(cause.message), { cause }));
-		}, millis);
-		return { promise, stop: () => clearTimeout(timer) };
+		});
+		return { promise, stop };
 	}
 
 	/** By callback or by promise: whatever is truthy is taken for the result, as tarn does. */

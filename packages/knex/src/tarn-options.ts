@@ -59,6 +59,8 @@ export interface TarnPoolOptions<R extends object> {
 	name?: string;
 	/** More acquires than this may not wait. 0: no limit. @default 0 */
 	maxPending?: number;
+	/** A resource that is held for longer is reported once, with the stack of who acquired it: a log line, the event `leak`. 0: never. @default 0 */
+	leakThresholdMillis?: number;
 	/** See `ping`. 0: never. @default 1000 */
 	validateAfterIdleMillis?: number;
 	/** A `validate` or a `ping` that takes longer has failed. 0: it may take for ever. @default 5000 */
@@ -79,6 +81,7 @@ const NAMES_IN_ENGINE: Record<string, keyof EngineOptions> = {
 	max: "max",
 	name: "name",
 	maxPending: "maxPending",
+	leakThresholdMillis: "leakThresholdMillis",
 	processWatch: "processWatch",
 	onProcessChange: "onProcessChange",
 	acquireTimeoutMillis: "acquireTimeoutMillis",

@@ -11,11 +11,13 @@ import {
 	AcquireTimeoutError,
 	ConnectError,
 	Pool as Engine,
-	knownGeneration,
 	type PoolStats,
 	type ProcessChange,
 	ProcessChangedError,
 	type ProcessWatch,
+	stackAbove,
+	WaitQueue,
+	withoutStack,
 } from "@forksafe/core";
 import { Pool as Tarn, TimeoutError } from "tarn";
 import { Acquire, type Ticket } from "./tarn-acquire.ts";
@@ -23,6 +25,8 @@ import { type Host, TarnDriver } from "./tarn-driver.ts";
 import { checkTarnOptions, engineOptions, type TarnPoolOptions } from "./tarn-options.ts";
 
 const DEFAULT_IDLE_TIMEOUT_MILLIS = 30_000;
+/** Nobody sees it: whoever has asked was told otherwise. */
+const ABANDONED = new Error("abandoned");
 
 /** @throws OptionError (ERR_FORKSAFE_OPTION) from the constructor */
 export class TarnPool<R extends object> extends Tarn<R> {
@@ -30,9 +34,10 @@ export class TarnPool<R extends object> extends Tarn<R> {
 	processWatch: ProcessWatch;
 	private readonly engine: Engine<R>;
 	private readonly driver: TarnDriver<R>;
+	private readonly watchesLeaks: boolean;
 	private readonly validator: TarnPoolOptions<R>["validate"];
 	/** Who waits for a resource, the first in line first; each has a ticket. */
-	private readonly line: Acquire<R>[] = [];
+	private readonly line = new WaitQueue<Acquire<R>>();
 	/** For whom a resource is being validated. */
 	private readonly validating = new Map<R, Acquire<R>>();
 	/** Since when a resource has been idle, the one that will be handed out next last. */
@@ -54,6 +59,7 @@ export class TarnPool<R extends object> extends Tarn<R> {
 		this.engine = engine;
 		this.driver = driver;
 		this.validator = options.validate;
+		this.watchesLeaks = engine.options.leakThresholdMillis > 0;
 		this.acquireTimeoutMillis = engine.options.acquireTimeoutMillis;
 		this.idleTimeoutMillis = options.idleTimeoutMillis ?? DEFAULT_IDLE_TIMEOUT_MILLIS;
 		this.reapIntervalMillis = options.reapIntervalMillis ?? this.reapIntervalMillis;
@@ -64,6 +70,7 @@ export class TarnPool<R extends object> extends Tarn<R> {
 			this.end(resource);
 			driver.destroyed(resource, error);
 		});
+		engine.on("leak", (leak) => this._executeEventHandlers("leak", leak));
 		engine.on("discard", (resource, change) => this.discarded(resource, change));
 		engine.on("processChange", () => {
 			if (this.processWatch === "once") this.processWatch = "off";
@@ -85,7 +92,7 @@ export class TarnPool<R extends object> extends Tarn<R> {
 
 	/** Those included to whom the engine has just given a resource, and who do not know it yet. */
 	override numPendingValidations(): number {
-		return this.validating.size + Math.max(0, this.line.length - this.engine.stats().pending);
+		return this.validating.size + Math.max(0, this.line.size - this.engine.stats().pending);
 	}
 
 	override numPendingCreates(): number {
@@ -97,7 +104,9 @@ export class TarnPool<R extends object> extends Tarn<R> {
 	override acquire(): ReturnType<Tarn<R>["acquire"]> {
 		const eventId = this.eventId++;
 		this._executeEventHandlers("acquireRequest", eventId);
-		const acquire = new Acquire<R>(this.acquireTimeoutMillis, (late) => this.timeOut(late));
+		const acquire = new Acquire<R>(this.acquireTimeoutMillis, (millis, action) => this.engine.startDeadline(millis, action));
+		acquire.onTimeout = () => this.timeOut(acquire);
+		if (this.watchesLeaks) acquire.holder = stackAbove(this.acquire);
 		acquire.promise = acquire.promise.then(
 			(resource) => {
 				this._executeEventHandlers("acquireSuccess", eventId, resource);
@@ -108,6 +117,7 @@ export class TarnPool<R extends object> extends Tarn<R> {
 				throw reason;
 			},
 		);
+		acquire.isInLine = true;
 		this.line.push(acquire);
 		this.hurryAfter(() => this.ask(acquire));
 		return acquire as unknown as ReturnType<Tarn<R>["acquire"]>;
@@ -178,6 +188,7 @@ export class TarnPool<R extends object> extends Tarn<R> {
 		emit: (event, ...args) => this._executeEventHandlers(event, ...args),
 		nextEventId: () => this.eventId++,
 		look: () => this.look(),
+		startDeadline: (millis, action) => this.engine.startDeadline(millis, action),
 		warn: (what, error) => this.warn(what, error),
 		waiting: () => this.line,
 		wouldBeUnserved: () => {
@@ -204,17 +215,21 @@ export class TarnPool<R extends object> extends Tarn<R> {
 	}
 
 	private ask(acquire: Acquire<R>): void {
-		const ticket: Ticket<R> = { abort: new AbortController(), acquire };
+		const ticket: Ticket<R> = { request: this.engine.request(), acquire };
 		acquire.ticket = ticket;
 		acquire.onRejected = () => {
-			const index = this.line.indexOf(acquire);
-			if (index >= 0) this.line.splice(index, 1);
-			acquire.ticket?.abort.abort();
+			if (acquire.isInLine) this.leave(acquire);
+			acquire.ticket?.request.abandon(ABANDONED);
 		};
-		this.engine.acquire({ signal: ticket.abort.signal, timeoutMillis: 0 }).then(
+		ticket.request.promise.then(
 			(resource) => this.offer(resource, ticket),
 			(reason: unknown) => ticket.acquire.reject(reason instanceof ConnectError ? reason.asDriverError() : reason),
 		);
+	}
+
+	private leave(acquire: Acquire<R>): void {
+		acquire.isInLine = false;
+		this.line.remove(acquire);
 	}
 
 	/** When somebody waits anew, tarn creates at once, also while a create that has failed waits for its next try. */
@@ -231,12 +246,12 @@ export class TarnPool<R extends object> extends Tarn<R> {
 	private offer(resource: R, ticket: Ticket<R>): void {
 		this.idleSince.delete(resource);
 		const { acquire: sender } = ticket;
-		const first = this.line[0];
+		const { first } = this.line;
 		if (!sender.isPending || first === undefined) {
 			this.giveBack(resource);
 			return;
 		}
-		this.line.shift();
+		this.leave(first);
 		if (first !== sender) {
 			sender.ticket = first.ticket as Ticket<R>;
 			sender.ticket.acquire = sender;
@@ -248,6 +263,7 @@ export class TarnPool<R extends object> extends Tarn<R> {
 
 	private grant(resource: R, acquire: Acquire<R>): void {
 		this.handedOut.add(resource);
+		if (acquire.holder !== undefined) this.engine.watchHolder(resource, acquire.holder);
 		this._startReaping();
 		acquire.resolve(resource);
 	}
@@ -258,7 +274,7 @@ export class TarnPool<R extends object> extends Tarn<R> {
 			this.look();
 			if (this.validating.get(resource) !== acquire) return;
 			this.validating.delete(resource);
-			clearTimeout(timer);
+			stopDeadline();
 			for (const error of errors) this.warn("resource validator", error);
 			if (isValid) {
 				this.grant(resource, acquire);
@@ -267,14 +283,15 @@ export class TarnPool<R extends object> extends Tarn<R> {
 			this.hurryAfter(() => {
 				this.engine.release(resource, { destroy: true });
 				if (!acquire.isPending) return;
+				acquire.isInLine = true;
 				this.line.unshift(acquire);
 				this.ask(acquire);
 			});
 		};
 		const { validateTimeoutMillis } = this.engine.options;
-		const timer = setTimeout(() => {
+		const stopDeadline = this.engine.startDeadline(validateTimeoutMillis, () => {
 			judge(false, new TimeoutError(`the validation took longer than ${validateTimeoutMillis} ms`));
-		}, validateTimeoutMillis);
+		});
 		acquire.onRejected = () => judge(false, new Error("aborted"));
 		const validated = async (): Promise<boolean> => validate(resource);
 		validated().then(
@@ -285,12 +302,13 @@ export class TarnPool<R extends object> extends Tarn<R> {
 
 	private timeOut(acquire: Acquire<R>): void {
 		const stats = this.engine.stats();
-		// What another process waited for is rejected by the engine.
-		if (acquire.generation !== knownGeneration()) return;
 		const { timeoutMillis, possibleTimeoutCause, since } = acquire;
-		const cause = new AcquireTimeoutError(this.phase(acquire, stats), timeoutMillis, performance.now() - since, stats);
-		if (possibleTimeoutCause !== null) cause.cause = possibleTimeoutCause;
-		acquire.reject(Object.assign(new TimeoutError(cause.message), { cause }));
+		const error = withoutStack(() => {
+			const cause = new AcquireTimeoutError(this.phase(acquire, stats), timeoutMillis, performance.now() - since, stats);
+			if (possibleTimeoutCause !== null) cause.cause = possibleTimeoutCause;
+			return Object.assign(new TimeoutError(cause.message), { cause });
+		});
+		acquire.reject(error);
 	}
 
 	private phase(acquire: Acquire<R>, { connecting }: PoolStats): AcquirePhase {

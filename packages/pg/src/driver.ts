@@ -1,7 +1,6 @@
 import type { Driver, ProcessChange } from "@forksafe/core";
 import { type Client, giveUp } from "./client.ts";
-import { internals } from "./pg-internals.ts";
-import { ping } from "./ping.ts";
+import { isAlive, ping } from "./liveness.ts";
 import { ref, unref } from "./process-hold.ts";
 import { ServerWatch } from "./server-watch.ts";
 import { asLasting, isTransient } from "./transient.ts";
@@ -76,8 +75,7 @@ export class PgDriver<C extends Client = Client> implements Driver<C> {
 	}
 
 	isAlive(client: C): boolean {
-		const { _queryable, _ending, _ended } = internals(client);
-		return !client.isBroken && _queryable && !_ending && !_ended && client.connection.stream.writable;
+		return isAlive(client);
 	}
 
 	async validate(client: C, signal: AbortSignal): Promise<boolean> {

@@ -2,6 +2,12 @@ import pg from "pg";
 import { type Client, giveUp } from "./client.ts";
 import { internals } from "./pg-internals.ts";
 
+/** Whether a connected client can still be used, as far as is known without asking the server. */
+export function isAlive(client: Client): boolean {
+	const { _queryable, _ending, _ended } = internals(client);
+	return !client.isBroken && _queryable && !_ending && !_ended && client.connection.stream.writable;
+}
+
 /**
  * Asks the server whether an idle client can be used, in one round trip: by an empty query, as pgjdbc and psycopg do. It
  * takes no snapshot, is answered also in a transaction that has failed, and goes through PgBouncer in every mode.
