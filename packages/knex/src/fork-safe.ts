@@ -183,7 +183,10 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 		}
 
 		override transaction(...args: Parameters<Knex.Client["transaction"]>): Knex.Transaction {
-			const result = super.transaction(...args);
+			const { pool } = this;
+			const begin = (): Knex.Transaction => super.transaction(...args);
+			// Knex acquires later, where the application's call is not on the stack any more.
+			const result = pool instanceof TarnPool ? pool.heldByCallerOf(this.transaction, begin) : begin();
 			const transaction: KnexTransactionInternals = result;
 			const { query } = transaction;
 			// Knex resolves `trx.commit()` also when the COMMIT has failed, and tells `trx.executionPromise` only.

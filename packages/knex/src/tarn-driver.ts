@@ -203,7 +203,10 @@ class Attempt<R extends object> {
 		const isTimeout = error instanceof TimeoutError && error.cause instanceof ConnectError;
 		if (isTimeout && this.#options.isTransient !== undefined) {
 			// Beyond tarn: whoever has waited for as long as a create may take need not wait for another one.
-			for (const acquire of waiting) acquire.reject(error);
+			const longAgo = performance.now() - this.#timeoutMillis + 1;
+			// Who is rejected leaves the line.
+			const told = Array.from(this.#host.waiting()).filter(({ since }) => since <= longAgo);
+			for (const acquire of told) acquire.reject(error);
 			return;
 		}
 		this.#host.waiting().first?.reject(isTimeout ? error : new ConnectError(error).asDriverError());
@@ -212,13 +215,17 @@ class Attempt<R extends object> {
 	#deadline(signal: AbortSignal): { readonly promise: Promise<never>; readonly stop: () => void } {
 		const { promise, reject } = Promise.withResolvers<never>();
 		promise.catch(() => {});
-		const { createTimeoutMillis: millis = DEFAULT_TIMEOUT_MILLIS } = this.#options;
+		const millis = this.#timeoutMillis;
 		const stop = this.#host.startDeadline(millis, () => {
 			if (signal.aborted) return;
 			const cause = new ConnectError(new Error(`no connection was established within ${millis} ms`), true);
 			reject(Object.assign(new TimeoutError(cause.message), { cause }));
 		});
 		return { promise, stop };
+	}
+
+	get #timeoutMillis(): number {
+		return this.#options.createTimeoutMillis ?? DEFAULT_TIMEOUT_MILLIS;
 	}
 
 	/** By callback or by promise: whatever is truthy is taken for the result, as tarn does. */

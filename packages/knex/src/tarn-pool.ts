@@ -5,6 +5,8 @@
  * Who waits, waits here, and sends the engine for a resource with a ticket. Tickets are alike: what one brings goes to
  * the first in line, so that an acquire whose resource was found broken stays first, as it does in tarn.
  */
+
+import { AsyncLocalStorage } from "node:async_hooks";
 import process from "node:process";
 import {
 	type AcquirePhase,
@@ -35,6 +37,8 @@ export class TarnPool<R extends object> extends Tarn<R> {
 	private readonly engine: Engine<R>;
 	private readonly driver: TarnDriver<R>;
 	private readonly watchesLeaks: boolean;
+	/** Where a library acquires in an async context of its own, who has called it. */
+	private readonly holders = new AsyncLocalStorage<Error>();
 	private readonly validator: TarnPoolOptions<R>["validate"];
 	/** Who waits for a resource, the first in line first; each has a ticket. */
 	private readonly line = new WaitQueue<Acquire<R>>();
@@ -100,13 +104,18 @@ export class TarnPool<R extends object> extends Tarn<R> {
 		return this.driver.creating;
 	}
 
+	/** @internal What `action` acquires, now or later, is held by whoever has called `below`. */
+	heldByCallerOf<T>(below: (...args: never[]) => unknown, action: () => T): T {
+		return this.watchesLeaks ? this.holders.run(stackAbove(below), action) : action();
+	}
+
 	/** Rejects with tarn's TimeoutError when the time is up; its `cause` has the numbers. */
 	override acquire(): ReturnType<Tarn<R>["acquire"]> {
 		const eventId = this.eventId++;
 		this._executeEventHandlers("acquireRequest", eventId);
 		const acquire = new Acquire<R>(this.acquireTimeoutMillis, (millis, action) => this.engine.startDeadline(millis, action));
 		acquire.onTimeout = () => this.timeOut(acquire);
-		if (this.watchesLeaks) acquire.holder = stackAbove(this.acquire);
+		if (this.watchesLeaks) acquire.holder = this.holders.getStore() ?? stackAbove(this.acquire);
 		acquire.promise = acquire.promise.then(
 			(resource) => {
 				this._executeEventHandlers("acquireSuccess", eventId, resource);

@@ -25,7 +25,7 @@ describe("an acquire that is not served in time", () => {
 	});
 
 	it("leaves nothing behind, and the next one is served", async () => {
-		const { db } = open({ pool: { min: 0, max: 1, acquireTimeoutMillis: 30 } });
+		const { db } = open({ pool: { min: 0, max: 1, acquireTimeoutMillis: 200 } });
 		const held = await hold(db);
 		for (const attempt of [() => backendOf(db), () => db.transaction()]) {
 			expect(await rejection(attempt())).to.be.instanceOf(knex.KnexTimeoutError);

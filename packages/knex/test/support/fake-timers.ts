@@ -74,7 +74,7 @@ export class FakeTimers {
 		const end = this.now + millis;
 		await settle();
 		for (let timer = this.#next(end); timer !== undefined; timer = this.#next(end)) {
-			this.now = timer.due;
+			this.now = Math.max(this.now, timer.due);
 			if (!timer.run()) this.#running.delete(timer);
 			await settle();
 		}
