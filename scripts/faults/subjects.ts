@@ -164,7 +164,10 @@ function overKysely(db: Kysely<unknown>, pool: pg.Pool): Opened {
 					resolve(released.resolve);
 					await released.promise;
 				};
-				db.connection().execute(lend).catch(reject);
+				const work = async (): Promise<void> => {
+					await db.connection().execute(lend);
+				};
+				work().catch(reject);
 			}),
 		counts: () => countsOf(pool),
 		end: () => db.destroy(),

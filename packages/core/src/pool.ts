@@ -78,6 +78,8 @@ const SHORTEST_MAINTENANCE_INTERVAL_MILLIS = 10;
 const LIFETIME_JITTER = 0.1;
 /** A connection that comes back and goes out within this time is not looked at: what can happen to it, happens to any. */
 const FRESH_MILLIS = 10;
+/** Whoever came a moment after a connect had begun has waited for it, too. */
+const NEARLY = 0.99;
 /** How likely a tick is to open one of the connections that `min` lacks: processes that tick together do not all do so. */
 const REPLACE_PROBABILITY = 0.5;
 
@@ -644,7 +646,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			if (waiter === undefined) break;
 			const waited = now - waiter.since;
 			const isDue = waiter.timeoutMillis > 0 && waited >= waiter.timeoutMillis - 1; // and says so itself
-			if (waited < connectTimeoutMillis - 1 || (isDue && !isFirst)) break;
+			if (waited < NEARLY * connectTimeoutMillis - 1 || (isDue && !isFirst)) break;
 			this.#failFirst(isFirst ? error : new ConnectError(cause, true));
 		}
 		this.#giveUpConnect(entry, cause);

@@ -201,6 +201,14 @@ describe("connects", () => {
 			for (const { reason } of waiters) expect(reason).to.be.instanceOf(ConnectError).with.property("isTimeout", true);
 		});
 
+		it("fail those, too, who came a moment after they had begun", async () => {
+			const { pool, clock, waiters } = setUpWaiting(1, { max: 2, connectTimeoutMillis: 10_000, connectHeadStartMillis: 15 });
+			await clock.advance(5);
+			for (let n = 0; n < 4; n++) waiters.push(follow(pool.acquire()));
+			await clock.advance(10_015);
+			for (const { reason } of waiters) expect(reason).to.be.instanceOf(ConnectError).with.property("isTimeout", true);
+		});
+
 		it("do not fail who has come later", async () => {
 			const { pool, driver, clock } = setUpWaiting(1, { max: 1, connectTimeoutMillis: 10_000, destroyTimeoutMillis: 100 });
 			await clock.advance(6_000);
