@@ -1,58 +1,58 @@
 /**
- * What is compared: one open connection, idle at the bottom of a pool with default options, taken and given back.
+ * The pools that are compared, each of ten connections over a driver that does nothing, with default options otherwise.
  *
  * Each subject loads its pool when it is opened: a process that measures one pool has not compiled the others.
  */
 import { EventEmitter } from "node:events";
 import process from "node:process";
+import { BarePool } from "./bare-pool.ts";
+import { FakeConnection } from "./fake-connection.ts";
 
 export interface Subject<R = unknown> {
-	acquire(): Promise<R>;
+	acquire(signal?: AbortSignal): Promise<R>;
 	release(resource: R): void;
 }
 
+export interface SubjectOptions {
+	/** Whoever waits gives up after this time; forksafe's pools only. Default: the pool's own. */
+	acquireTimeoutMillis?: number;
+}
+
+export const CONNECTIONS = 10;
+export const BARE = "array stack, queue, one promise";
+
 export const subjectNames = [
-	"array and one promise",
+	BARE,
 	"the same, one process.ppid",
 	"forksafe, processWatch: always",
 	"forksafe, processWatch: off",
-	"tarn",
+	"lightning-pool",
+	"generic-pool",
 	"pg-pool",
+	"tarn",
 ] as const;
 
 export type SubjectName = (typeof subjectNames)[number];
 
-export async function openSubject(name: SubjectName): Promise<Subject> {
+export async function openSubject(name: SubjectName, options: SubjectOptions = {}): Promise<Subject> {
 	switch (name) {
-		case "array and one promise":
-			return openArray(() => {});
+		case BARE:
+			return new BarePool(CONNECTIONS);
 		case "the same, one process.ppid":
-			return openArray(lookAtParent);
+			return new BarePool(CONNECTIONS, lookAtParent);
 		case "forksafe, processWatch: always":
-			return openForksafe("always");
+			return openForksafe({ processWatch: "always", ...options });
 		case "forksafe, processWatch: off":
-			return openForksafe("off");
-		case "tarn":
-			return openTarn();
+			return openForksafe({ processWatch: "off", ...options });
+		case "lightning-pool":
+			return openLightningPool();
+		case "generic-pool":
+			return openGenericPool();
 		case "pg-pool":
 			return openPgPool();
+		case "tarn":
+			return openTarn();
 	}
-}
-
-class FakeConnection {
-	isOpen = true;
-}
-
-/** What a pool cannot do without; its time is that of the loop around it and of its `await`. */
-function openArray(look: () => void): Subject<FakeConnection> {
-	const idle = [new FakeConnection()];
-	return {
-		acquire: () => {
-			look();
-			return Promise.resolve(idle.pop() as FakeConnection);
-		},
-		release: (connection) => void idle.push(connection),
-	};
 }
 
 const parentPid = process.ppid;
@@ -61,7 +61,7 @@ function lookAtParent(): void {
 	if (process.ppid !== parentPid) throw new Error("the controller has died");
 }
 
-async function openForksafe(processWatch: "always" | "off"): Promise<Subject<FakeConnection>> {
+async function openForksafe(options: { processWatch: "always" | "off" } & SubjectOptions): Promise<Subject<FakeConnection>> {
 	// What users install is measured, not the sources.
 	const resolved = import.meta.resolve("@forksafe/core");
 	if (!resolved.endsWith("/dist/index.js")) throw new Error(`@forksafe/core is not the built package, but ${resolved}`);
@@ -69,11 +69,37 @@ async function openForksafe(processWatch: "always" | "off"): Promise<Subject<Fak
 	const driver = {
 		connect: () => new FakeConnection(),
 		isAlive: (connection: FakeConnection) => connection.isOpen,
+		// Drivers of databases have one, and a pool that has somebody to ask looks at the clock.
+		validate: async (connection: FakeConnection) => connection.isOpen,
 		destroy: () => {},
 		discard: () => {},
 	};
-	const pool = new Pool<FakeConnection>(driver, { processWatch });
+	const pool = new Pool<FakeConnection>(driver, { max: CONNECTIONS, ...options });
+	return {
+		acquire: (signal) => (signal === undefined ? pool.acquire() : pool.acquire({ signal })),
+		release: (connection) => pool.release(connection),
+	};
+}
+
+async function openLightningPool(): Promise<Subject<FakeConnection>> {
+	const { Pool } = await import("lightning-pool");
+	const pool = new Pool<FakeConnection>(
+		{ create: async () => new FakeConnection(), destroy: () => {} },
+		{ max: CONNECTIONS, maxQueue: Number.MAX_SAFE_INTEGER },
+	);
 	return { acquire: () => pool.acquire(), release: (connection) => pool.release(connection) };
+}
+
+async function openGenericPool(): Promise<Subject<FakeConnection>> {
+	const { createPool } = await import("generic-pool");
+	const pool = createPool<FakeConnection>(
+		{ create: async () => new FakeConnection(), destroy: async () => {} },
+		{ max: CONNECTIONS },
+	);
+	return {
+		acquire: () => pool.acquire(),
+		release: (connection) => void pool.release(connection),
+	};
 }
 
 async function openTarn(): Promise<Subject<FakeConnection>> {
@@ -83,7 +109,7 @@ async function openTarn(): Promise<Subject<FakeConnection>> {
 		validate: (connection) => connection.isOpen,
 		destroy: () => {},
 		min: 0,
-		max: 10,
+		max: CONNECTIONS,
 	});
 	return { acquire: () => pool.acquire().promise, release: (connection) => void pool.release(connection) };
 }
@@ -113,7 +139,7 @@ interface ReleasableClient {
 async function openPgPool(): Promise<Subject<ReleasableClient>> {
 	const { default: pg } = await import("pg");
 	// pg's types ask for a whole pg.Client here.
-	const options: object = { Client: FakeClient };
+	const options: object = { Client: FakeClient, max: CONNECTIONS };
 	const pool = new pg.Pool(options);
 	return { acquire: () => pool.connect(), release: (client) => client.release() };
 }

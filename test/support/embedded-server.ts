@@ -13,6 +13,8 @@ export interface EmbeddedServerOptions {
 	readonly maxConnections: number;
 	readonly tls: boolean;
 	readonly unixSocket: boolean;
+	/** Whether whoever comes over the unix socket is believed without a password. @default false */
+	readonly trustsUnixSocket?: boolean;
 }
 
 /** A PostgreSQL server of our own, that no other process knows of. */
@@ -139,7 +141,7 @@ async function giveTo(owner: Owner, directory: string): Promise<void> {
 }
 
 async function initialise(cluster: Cluster & EmbeddedServerOptions & { readonly port: number }): Promise<void> {
-	const { directory, maxConnections, port, tls, unixSocket } = cluster;
+	const { directory, maxConnections, port, tls, trustsUnixSocket = false, unixSocket } = cluster;
 	const settings: Record<string, string | number> = {
 		port,
 		listen_addresses: "127.0.0.1",
@@ -156,7 +158,8 @@ async function initialise(cluster: Cluster & EmbeddedServerOptions & { readonly 
 		`--pgdata=${join(directory, "data")}`,
 		"--username=postgres",
 		`--pwfile=${join(directory, "password")}`,
-		"--auth=scram-sha-256",
+		"--auth-host=scram-sha-256",
+		`--auth-local=${trustsUnixSocket ? "trust" : "scram-sha-256"}`,
 		"--encoding=UTF8",
 		"--locale=C",
 		"--no-sync",

@@ -1,0 +1,77 @@
+/**
+ * How fast are the pools? Times are reported, never asserted.
+ *
+ * `node bench/bench.ts [--only acquire|connect] [--rounds N] [--short] [--json FILE]`
+ */
+import { writeFileSync } from "node:fs";
+import os from "node:os";
+import process from "node:process";
+import { parseArgs } from "node:util";
+import { table } from "../demo/table.ts";
+import { acquireTargets, measureAcquire, reportAcquire } from "./acquire.ts";
+import { connectTargets, measureConnect, reportConnect } from "./connect.ts";
+import { type Effort, SHORT, USUAL } from "./effort.ts";
+import { isMet, type Target, targetRow } from "./target.ts";
+
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(130));
+const { values } = parseArgs({
+	args: process.argv.slice(2).filter((arg) => arg !== "--"),
+	options: {
+		only: { type: "string" },
+		rounds: { type: "string" },
+		short: { type: "boolean", default: false },
+		json: { type: "string" },
+	},
+});
+const { only } = values;
+if (only !== undefined && only !== "acquire" && only !== "connect") throw new Error(`--only acquire or connect: ${only}`);
+const effort = withRounds(values.short ? SHORT : USUAL, values.rounds);
+const targets: Target[] = [];
+const measured: Record<string, unknown> = {};
+
+console.log(`node ${process.version} (V8 ${process.versions.v8}), ${machine()}\n`);
+if (only !== "connect") {
+	const results = measureAcquire(effort, progress);
+	console.log(`${reportAcquire(results, effort)}\n`);
+	console.log("The bare stack's time is mostly that of the loop around it and of its await; it is in every other time too.\n");
+	targets.push(...acquireTargets(results));
+	measured["acquire"] = results;
+}
+if (only !== "acquire") {
+	const results = await measureConnect(effort, progress);
+	console.log(`${reportConnect(results, effort)}\n`);
+	targets.push(...connectTargets(results));
+	measured["connect"] = results;
+}
+console.log(targetReport());
+if (values.json !== undefined) {
+	const report = { node: process.version, machine: machine(), effort, ...measured };
+	writeFileSync(values.json, `${JSON.stringify(report, null, "\t")}\n`);
+}
+
+function withRounds(usual: Effort, given: string | undefined): Effort {
+	if (given === undefined) return usual;
+	const rounds = Number(given);
+	if (!Number.isSafeInteger(rounds) || rounds < 1) throw new Error(`--rounds must be a whole number, 1 or more: ${given}`);
+	return { ...usual, rounds, crowdRounds: rounds, connectRounds: rounds, coldConnectRounds: rounds };
+}
+
+function progress(text: string): void {
+	if (process.stderr.isTTY) process.stderr.write(`${text}\n`);
+}
+
+function machine(): string {
+	const cpus = os.cpus();
+	return `${os.type()} ${os.release()} ${os.arch()}, ${cpus.length} x ${cpus[0]?.model.trim() ?? "unknown processor"}`;
+}
+
+function targetReport(): string {
+	const columns = [
+		{ title: "target", align: "left" },
+		{ title: "is to be" },
+		{ title: "is (quartiles)" },
+		{ title: "" },
+	] as const;
+	const met = targets.filter(isMet).length;
+	return `${table(columns, targets.map(targetRow))}\n\n${met} of ${targets.length} targets met; reported, not asserted`;
+}

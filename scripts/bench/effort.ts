@@ -1,0 +1,39 @@
+/** How much is measured. */
+export interface Effort {
+	readonly rounds: number;
+	readonly operations: number;
+	readonly warmUpMillis: number;
+	/** Of workloads in which all operations run at once. */
+	readonly crowdRounds: number;
+	readonly crowdOperations: number;
+	readonly allocationRounds: number;
+	readonly allocationOperations: number;
+	/** In one process that has connected before. */
+	readonly connectRounds: number;
+	/** Each in a fresh process. */
+	readonly coldConnectRounds: number;
+}
+
+export const USUAL: Effort = {
+	rounds: 9,
+	operations: 500_000,
+	warmUpMillis: 400,
+	crowdRounds: 5,
+	crowdOperations: 100_000,
+	allocationRounds: 3,
+	allocationOperations: 50_000,
+	connectRounds: 31,
+	coldConnectRounds: 11,
+};
+
+export const SHORT: Effort = {
+	rounds: 3,
+	operations: 50_000,
+	warmUpMillis: 50,
+	crowdRounds: 1,
+	crowdOperations: 20_000,
+	allocationRounds: 1,
+	allocationOperations: 20_000,
+	connectRounds: 5,
+	coldConnectRounds: 1,
+};

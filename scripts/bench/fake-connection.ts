@@ -1,0 +1,3 @@
+export class FakeConnection {
+	isOpen = true;
+}
