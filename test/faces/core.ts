@@ -41,7 +41,7 @@ export const plainCoreFace: Face = {
 class LineConnection {
 	readonly socket: Socket;
 	readonly #isGuarded: boolean;
-	readonly #generation = currentGeneration();
+	readonly #generation: number;
 	#inherited: InheritedConnectionError | undefined;
 	#asked: PromiseWithResolvers<string>[] = [];
 	#rest = "";
@@ -49,6 +49,8 @@ class LineConnection {
 	constructor(socket: Socket, isGuarded: boolean) {
 		this.socket = socket;
 		this.#isGuarded = isGuarded;
+		// An unguarded one must not look: what it saw would be announced to the pool, and protect it.
+		this.#generation = isGuarded ? currentGeneration() : 0;
 		socket.setEncoding("utf8");
 		socket.on("data", (text: string) => this.#read(text));
 		socket.on("error", (error) => this.#fail(error));

@@ -125,7 +125,7 @@ function makeForkable(): void {
 	const reason = reasonNotForkable();
 	if (reason !== undefined) throw new Error(reason);
 	ignoreFutureDontFork();
-	// Reading smaps allocates: until the filter holds everywhere, a pass can leave new marks behind.
+	// Reading smaps allocates, and garbage is collected: what a pass has read can be gone, and be back elsewhere.
 	while (undoDontFork() > 0);
 	forkable = true;
 }
@@ -167,7 +167,10 @@ function undoDontFork(): number {
 			from = BigInt(`0x${range[1]}`);
 			to = BigInt(`0x${range[2]}`);
 		} else if (/^VmFlags:.*\bdc\b/.test(line)) {
-			if (libc().madvise(from, to - from, MADV_DOFORK) !== 0) throw systemError("madvise");
+			// ENOMEM: a part of it is not mapped any more. The rest was done.
+			if (libc().madvise(from, to - from, MADV_DOFORK) !== 0 && libc().errno() !== constants.errno.ENOMEM) {
+				throw systemError("madvise");
+			}
 			undone++;
 		}
 	}
