@@ -3,7 +3,7 @@
  * `node connect-worker.ts URL WARM_UP_ROUNDS ROUNDS WAY...`. Writes one line of JSON: the samples of each way.
  */
 import process from "node:process";
-import { setImmediate } from "node:timers/promises";
+import { setTimeout } from "node:timers/promises";
 import { Pool } from "@forksafe/pg";
 import pg from "pg";
 import { inOrderOf } from "./statistics.ts";
@@ -23,6 +23,7 @@ interface Opening {
 }
 
 const CONNECTIONS = 10;
+const SETTLE_MILLIS = 20;
 
 const [connectionString = "", warmUpRounds, rounds, ...ways] = process.argv.slice(2);
 // What users install is measured, not the sources.
@@ -35,7 +36,7 @@ for (let round = 0; round < Number(rounds); round++) {
 		samples[way] ??= [];
 		samples[way].push(await sampleOf(way));
 		// What the server still does about those that went is not to meet the next.
-		await setImmediate();
+		await setTimeout(SETTLE_MILLIS);
 	}
 }
 console.log(JSON.stringify(samples));
