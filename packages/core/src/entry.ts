@@ -38,7 +38,7 @@ export class Entry<R> {
 	readonly evictions: number;
 	/** When its connect began, in milliseconds of the pool's clock. */
 	readonly beganAt: number;
-	/** When it came back, by the time of day; the pool's last look at that clock, so it may be somewhat earlier. */
+	/** By the time of day: when it was handed out, seen in use by a tick, validated or opened. It came back no earlier. */
 	idleFrom = 0;
 	/** Since when it has been seen idle by the maintenance tick; 0 until a tick has seen it. */
 	idleSince = 0;

@@ -106,8 +106,6 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	#idle: Entry<R>[] = [];
 	/** Whether the driver has anybody to ask: then what has been idle is not trusted blindly. */
 	readonly #validates: boolean;
-	/** The time of day when it was last read. */
-	#lastLookedAt: number;
 	readonly #pace: ConnectPace;
 	#paceTimer: Timer | undefined;
 	/** Whether a connect has ever succeeded, in this process or in one that it was copied from. */
@@ -145,7 +143,6 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		this.#driver = driver;
 		this.#clock = this.options.clock;
 		this.#validates = driver.validate !== undefined;
-		this.#lastLookedAt = this.#clock.wallNow();
 		this.#lostTime = new LostTime(this.#clock);
 		this.#deadlines = new Deadlines(this.#clock, this.#lostTime, {
 			generation: () => this.#generation,
@@ -221,7 +218,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			this.#driver.isAlive(resource)
 		) {
 			// Nothing is written and nobody is served: this needs no look at the process.
-			this.#placeFresh(entry);
+			this.#placeReleased(entry);
 		} else {
 			this.#releaseCarefully(entry, options);
 		}
@@ -304,7 +301,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		this.#look();
 		if (this.#entries.size === 0 && !this.#keepsMin) return;
 		this.#startMaintenance();
-		this.#lastLookedAt = this.#clock.wallNow();
+		this.#noteUsed();
 		this.#reportLeaks();
 		this.#retireAged();
 		this.#destroyIdle();
@@ -538,12 +535,20 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		else this.#check(entry, resource);
 	}
 
-	/** Whether it came back so short a time ago that it need not be looked at. */
+	/** Whether it came back so short a time ago that it need not be looked at. If so, it is being handed out now. */
 	#isFresh(entry: Entry<R>): boolean {
 		if (!this.#validates) return true;
-		this.#lastLookedAt = this.#clock.wallNow();
-		const idleMillis = this.#lastLookedAt - entry.idleFrom;
-		return idleMillis < FRESH_MILLIS && idleMillis >= 0 && entry.idleSince === 0;
+		const now = this.#clock.wallNow();
+		const idleMillis = now - entry.idleFrom;
+		if (idleMillis >= FRESH_MILLIS || idleMillis < 0 || entry.idleSince !== 0) return false;
+		entry.idleFrom = now;
+		return true;
+	}
+
+	/** What is in use is not idle: of that time, one tick at most is counted as such. */
+	#noteUsed(): void {
+		const now = this.#clock.wallNow();
+		for (const entry of this.#entries) if (entry.state === "used") entry.idleFrom = now;
 	}
 
 	/** Whether it has been idle for so long, by either clock, that the server has to be asked. */
@@ -581,15 +586,13 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		}
 	}
 
-	/** It was heard of just now. */
-	#placeFresh(entry: Entry<R>): void {
-		entry.idleFrom = this.#lastLookedAt;
+	#placeReleased(entry: Entry<R>): void {
 		entry.idleSince = 0;
 		this.#place(entry);
 	}
 
-	#releaseCarefully(entry: Entry<R> | undefined, options: ReleaseOptions = {}): void {
-		rejectUnknownOptions(options, ["destroy"]);
+	#releaseCarefully(entry: Entry<R> | undefined, options: ReleaseOptions | undefined): void {
+		if (options !== undefined) rejectUnknownOptions(options, ["destroy"]);
 		this.#look();
 		if (entry === undefined) throw new ReleaseError("release of a connection that this pool has never handed out");
 		switch (entry.state) {
@@ -601,11 +604,11 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			default:
 				return;
 		}
-		if (options.destroy === true || entry.isRetired || this.#state !== "open" || !this.#driver.isAlive(entry.resource as R)) {
+		if (options?.destroy === true || entry.isRetired || this.#state !== "open" || !this.#driver.isAlive(entry.resource as R)) {
 			this.#destroy(entry);
 			this.#serve();
 		} else {
-			this.#placeFresh(entry);
+			this.#placeReleased(entry);
 		}
 	}
 
@@ -690,7 +693,8 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 				this.#hasConnected = true;
 				this.#pace.succeeded();
 				this.#stopPaceTimer();
-				this.#placeFresh(entry);
+				entry.idleFrom = this.#clock.wallNow();
+				this.#place(entry);
 				this.#serve();
 				this.emit("connect", resource);
 				break;
@@ -763,7 +767,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		const onAnswer = (isValid: boolean): void => {
 			this.#look();
 			if (entry.state !== "validating") return;
-			if (isValid) entry.idleFrom = this.#lastLookedAt = this.#clock.wallNow();
+			if (isValid) entry.idleFrom = this.#clock.wallNow();
 			this.#judge(entry, isValid);
 		};
 		validate().then(onAnswer, () => onAnswer(false));
@@ -772,6 +776,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	#judge(entry: Entry<R>, isValid: boolean): void {
 		entry.stopDeadline();
 		if (isValid && !entry.isRetired && this.#driver.isAlive(entry.resource as R)) {
+			if (this.#waiters.size > 0) entry.idleFrom = this.#clock.wallNow(); // it is handed out
 			this.#place(entry);
 		} else {
 			this.#destroy(entry);

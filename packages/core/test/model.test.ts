@@ -187,6 +187,7 @@ class World {
 
 	connectBegan(gate: ConnectGate): void {
 		this.#connects.set(gate, this.process);
+		this.#heldBackSince = undefined;
 		const wanted = this.#acquires.some(({ madeIn }) => madeIn === this.process);
 		if (!wanted) this.violation("a connection is opened in a process that has not asked for one");
 	}

@@ -2,6 +2,7 @@ import { expect } from "chai";
 import { follow, settle } from "../../../test/support/promises.ts";
 import type { PoolOptions } from "../src/index.ts";
 import { at } from "./support/at.ts";
+import type { Connection } from "./support/gated-driver.ts";
 import { setUp, setUpIdle } from "./support/set-up.ts";
 
 describe("validation", () => {
@@ -185,6 +186,18 @@ describe("validation", () => {
 			await clock.advance(60_000);
 			pool.release(connection);
 			await pool.acquire();
+			expect(driver.validations).to.have.lengthOf(0);
+		});
+
+		it("begins anew with each use", async () => {
+			const { pool, driver, clock } = setUp({ validates: true });
+			for (let uses = 0; uses < 5; uses++) {
+				const connection = follow(pool.acquire());
+				await settle();
+				pool.release(connection.value as Connection);
+				await clock.advance(600);
+			}
+			expect(driver.connects).to.have.lengthOf(1);
 			expect(driver.validations).to.have.lengthOf(0);
 		});
 
