@@ -207,10 +207,9 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	 */
 	release(resource: R, options?: ReleaseOptions): void {
 		const entry = this.#entryOf.get(resource);
-		// Whoever holds it next may need time to be named (watchHolder).
-		if (entry !== undefined) this.#leakWatch?.end(entry);
 		if (
 			entry?.state === "used" &&
+			this.#leakWatch === undefined &&
 			this.#waiters.size === 0 &&
 			options === undefined &&
 			!entry.isRetired &&
@@ -595,6 +594,8 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		if (options !== undefined) rejectUnknownOptions(options, ["destroy"]);
 		this.#look();
 		if (entry === undefined) throw new ReleaseError("release of a connection that this pool has never handed out");
+		// Whoever holds it next may need time to be named (watchHolder).
+		this.#leakWatch?.end(entry);
 		switch (entry.state) {
 			case "used":
 				break;
