@@ -38,6 +38,8 @@ export class Entry<R> {
 	readonly evictions: number;
 	/** When its connect began, in milliseconds of the pool's clock. */
 	readonly beganAt: number;
+	/** How long the process had not run by then. */
+	readonly lostBefore: number;
 	/** By the time of day: when it was handed out, seen in use by a tick, validated or opened. It came back no earlier. */
 	idleFrom = 0;
 	/** Since when it has been seen idle by the maintenance tick; 0 until a tick has seen it. */
@@ -51,10 +53,11 @@ export class Entry<R> {
 	/** Stops the deadline of what is going on (connect, validate, destroy). */
 	stopDeadline: () => void = nothing;
 
-	constructor(generation: number, evictions: number, beganAt: number, expiresAt: number) {
+	constructor(generation: number, evictions: number, beganAt: number, lostBefore: number, expiresAt: number) {
 		this.generation = generation;
 		this.evictions = evictions;
 		this.beganAt = beganAt;
+		this.lostBefore = lostBefore;
 		this.expiresAt = expiresAt;
 	}
 

@@ -615,7 +615,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 
 	#connect(): void {
 		const now = this.#clock.now();
-		const entry = new Entry<R>(this.#generation, this.#evictions, now, this.#expiry(now));
+		const entry = new Entry<R>(this.#generation, this.#evictions, now, this.#lostTime.totalAt(now), this.#expiry(now));
 		this.#entries.add(entry);
 		this.#connecting++;
 		this.#pace.began(this.#entries.size === 1);
@@ -663,9 +663,10 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		const { connectTimeoutMillis } = this.options;
 		if (this.#connecting === 0 || connectTimeoutMillis === 0) return;
 		const now = this.#clock.now();
-		const longAgo = now - connectTimeoutMillis - this.#lostTime.totalAt(now);
+		const lost = this.#lostTime.totalAt(now);
 		for (const entry of this.#entries) {
-			if (entry.state === "connecting" && entry.beganAt <= longAgo) this.#connectTimedOut(entry);
+			const millis = now - entry.beganAt - (lost - entry.lostBefore);
+			if (entry.state === "connecting" && millis >= connectTimeoutMillis) this.#connectTimedOut(entry);
 		}
 	}
 

@@ -7,7 +7,7 @@ const states: readonly EntryState[] = ["connecting", "idle", "validating", "used
 /** Where an entry can go from a state. */
 function followers(from: EntryState): EntryState[] {
 	return states.filter((to) => {
-		const entry = new Entry(0, 0, 0, 0);
+		const entry = new Entry(0, 0, 0, 0, 0);
 		entry.state = from;
 		try {
 			entry.moveTo(to);
@@ -22,7 +22,7 @@ function followers(from: EntryState): EntryState[] {
 
 describe("entry", () => {
 	it("begins as a connect in progress", () => {
-		expect(new Entry(0, 0, 0, 5)).to.include({ state: "connecting", expiresAt: 5, resource: undefined, uses: 0 });
+		expect(new Entry(0, 0, 0, 0, 5)).to.include({ state: "connecting", expiresAt: 5, resource: undefined, uses: 0 });
 	});
 
 	it("is used or validated only when it was idle", () => {
@@ -44,7 +44,7 @@ describe("entry", () => {
 	});
 
 	it("throws where there is no way", () => {
-		const entry = new Entry(0, 0, 0, 0);
+		const entry = new Entry(0, 0, 0, 0, 0);
 		expect(thrown(() => entry.moveTo("used"))).to.have.property("message", "bug: a connection cannot go from connecting to used");
 	});
 });

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { follow, settle } from "../../../test/support/promises.ts";
-import { AcquireTimeoutError } from "../src/index.ts";
+import { AcquireTimeoutError, ConnectError } from "../src/index.ts";
 import { setUp } from "./support/set-up.ts";
 
 describe("a process that was stopped", () => {
@@ -57,6 +57,19 @@ describe("a process that was stopped", () => {
 		expect(waiter.state).to.equal("pending");
 		await clock.advance(5_000);
 		expect(waiter.reason).to.be.instanceOf(AcquireTimeoutError);
+	});
+
+	it("credits a connect with the stops of its own time only: who waits for one that takes too long is told so", async () => {
+		const { pool, driver, clock } = setUp({ max: 2, acquireTimeoutMillis: 5_000, connectTimeoutMillis: 5_000 });
+		pool.release(await pool.acquire());
+		clock.jump(60_000);
+		await clock.advance(5_000);
+		driver.stopsAt.add("connect");
+		pool.evict();
+		await settle();
+		const waiters = [follow(pool.acquire()), follow(pool.acquire())];
+		await clock.advance(5_000);
+		for (const { reason } of waiters) expect(reason).to.be.instanceOf(ConnectError).with.property("isTimeout", true);
 	});
 
 	it("does not take a tick that is a little late for a stop", async () => {
