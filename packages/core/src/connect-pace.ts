@@ -54,10 +54,6 @@ export class ConnectPace {
 		if (isFirst) this.#notBefore = this.#clock.now() + this.#options.headStartMillis;
 	}
 
-	succeeded(): void {
-		this.reset();
-	}
-
 	/**
 	 * A connect has failed, and may succeed another time.
 	 *
@@ -73,7 +69,7 @@ export class ConnectPace {
 		this.#notBefore = this.#clock.now() + longest * (0.5 + 0.5 * this.#options.random());
 	}
 
-	/** Forgets what has happened: another process has its own luck. */
+	/** Forgets what has happened: a connect has succeeded, or this is another process, which has its own luck. */
 	reset(): void {
 		this.#notBefore = Number.NEGATIVE_INFINITY;
 		this.#failedAt = Number.NEGATIVE_INFINITY;

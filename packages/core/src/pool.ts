@@ -693,7 +693,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			case "connecting":
 				entry.stopDeadline();
 				this.#hasConnected = true;
-				this.#pace.succeeded();
+				this.#pace.reset();
 				this.#stopPaceTimer();
 				entry.idleFrom = this.#clock.wallNow();
 				this.#place(entry);
