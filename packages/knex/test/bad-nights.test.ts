@@ -1,26 +1,41 @@
 /** What a Knex of ours gets through and a plain one does not, and what TarnPool offers for that beyond tarn. */
+import { execFileSync } from "node:child_process";
+import process from "node:process";
 import { ConnectError, type Leak } from "@forksafe/core";
 import { expect } from "chai";
 import { TimeoutError } from "tarn";
 import { follow, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
-import { TarnPool, type TarnPoolOptions } from "../src/index.ts";
-import { ask, backendOf, destroyAll, open, sessions } from "./support/database.ts";
+import { ForkSafePostgres, TarnPool, type TarnPoolOptions } from "../src/index.ts";
+import { ask, backendOf, destroyAll, open, sessions, terminate } from "./support/database.ts";
 import { FakeTimers } from "./support/fake-timers.ts";
 
-const terminate = (name: string): Promise<unknown> =>
-	ask(`select pg_terminate_backend(pid, 2000) from pg_stat_activity where application_name = '${name}'`);
+/** While this process does nothing else: its event loop does not turn. */
+function terminateBlocking(name: string): void {
+	const program = `
+		import pg from "pg";
+		const client = new pg.Client({ connectionString: process.env.DATABASE_URL });
+		await client.connect();
+		await client.query("select pg_terminate_backend(pid, 2000) from pg_stat_activity where application_name = $1", ["${name}"]);
+		await client.end();`;
+	execFileSync(process.execPath, ["--input-type=module", "--eval", program], { cwd: import.meta.dirname });
+}
 
 describe("Knex", () => {
 	afterEach(destroyAll);
 
-	it("does not fail when its idle sessions were ended a moment ago", async () => {
-		const { db, name } = open({ pool: { min: 0, max: 3 } });
-		await Promise.all([backendOf(db), backendOf(db), backendOf(db)]);
-		await terminate(name);
-		const answers = await Promise.all([1, 2, 3, 4, 5, 6].map((n) => db.raw("select ?::int as n", [n])));
-		expect(answers.map(({ rows }) => rows[0].n)).to.deep.equal([1, 2, 3, 4, 5, 6]);
-	});
+	for (const [whose, client, fails] of [
+		["does not fail", ForkSafePostgres, false],
+		["fails without forksafe", "pg", true],
+	] as const) {
+		it(`${whose} when its idle sessions were ended, and it has heard nothing of it yet`, async () => {
+			const { db, name } = open({ client, pool: { min: 0, max: 3 } });
+			await Promise.all([backendOf(db), backendOf(db), backendOf(db)]);
+			terminateBlocking(name);
+			const answers = await Promise.allSettled([1, 2, 3, 4, 5, 6].map((n) => db.raw("select ?::int as n", [n])));
+			expect(answers.some(({ status }) => status === "rejected")).to.equal(fails);
+		});
+	}
 
 	it("asks the server about what was idle for longer than validateAfterIdleMillis", async () => {
 		const { db } = open({ pool: { min: 0, max: 1, validateAfterIdleMillis: 1 } });
