@@ -102,6 +102,8 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	/** Of every resource that was ever ours, also after its end: a late release must find out that it is too late. */
 	readonly #entryOf = new WeakMap<R, Entry<R>>();
 	#entries = new Set<Entry<R>>();
+	/** What went out last: often it comes back first, and then need not be looked up. */
+	#lastTaken: Entry<R> | undefined;
 	/** The connection used last is handed out first, so that those not needed can grow old. */
 	#idle: Entry<R>[] = [];
 	/** Whether the driver has anybody to ask: then what has been idle is not trusted blindly. */
@@ -206,7 +208,8 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	 * @throws ReleaseError (ERR_FORKSAFE_RELEASE) when it is in the pool already, or was never handed out by it
 	 */
 	release(resource: R, options?: ReleaseOptions): void {
-		const entry = this.#entryOf.get(resource);
+		const last = this.#lastTaken;
+		const entry = last?.resource === resource ? last : this.#entryOf.get(resource);
 		if (
 			entry?.state === "used" &&
 			this.#leakWatch === undefined &&
@@ -377,7 +380,8 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 
 	#acquire(options: AcquireOptions | undefined): Promise<R> {
 		this.#look();
-		if (options === undefined && this.#waiters.size === 0) {
+		if (options !== undefined) return this.#acquireWith(options);
+		if (this.#waiters.size === 0) {
 			const entry = this.#idle.at(-1);
 			if (entry !== undefined && this.#isFresh(entry) && this.#driver.isAlive(entry.resource as R)) {
 				this.#idle.pop();
@@ -385,7 +389,27 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 				return Promise.resolve(this.#take(entry));
 			}
 		}
-		return this.#wait(options ?? {});
+		return this.#wait(this.options.acquireTimeoutMillis).promise;
+	}
+
+	#acquireWith(options: AcquireOptions): Promise<R> {
+		try {
+			checkAcquireOptions(options);
+		} catch (error) {
+			return Promise.reject(error);
+		}
+		const { signal, timeoutMillis = this.options.acquireTimeoutMillis } = options;
+		if (signal?.aborted) return Promise.reject(signal.reason);
+		const waiter = this.#wait(timeoutMillis);
+		if (signal === undefined || waiter.state !== "pending") return waiter.promise;
+		const onAbort = (): void => this.#giveUp(waiter, "aborted", signal.reason);
+		signal.addEventListener("abort", onAbort, { once: true });
+		const { stopWatching } = waiter;
+		waiter.stopWatching = () => {
+			stopWatching?.();
+			signal.removeEventListener("abort", onAbort);
+		};
+		return waiter.promise;
 	}
 
 	#acquireWatched(options: AcquireOptions | undefined): Promise<R> {
@@ -412,32 +436,12 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		if (change !== undefined) this.#startAfresh(change);
 	}
 
-	#wait(options: AcquireOptions): Promise<R> {
-		try {
-			checkAcquireOptions(options);
-		} catch (error) {
-			return Promise.reject(error);
-		}
-		const { signal, timeoutMillis = this.options.acquireTimeoutMillis } = options;
-		if (signal?.aborted) return Promise.reject(signal.reason);
+	#wait(timeoutMillis: number): Waiter<R> {
 		const waiter = this.#join(timeoutMillis);
-		if (waiter.state !== "pending") return waiter.promise;
-		let stopDeadline = nothing;
-		if (timeoutMillis !== this.options.acquireTimeoutMillis) {
-			stopDeadline = this.#deadlines.start(timeoutMillis, () => this.#timedOut(waiter));
-			waiter.stopWatching = stopDeadline;
-		} else if (timeoutMillis > 0) {
-			this.#waitDeadline.joined(waiter);
-		}
-		if (signal !== undefined) {
-			const onAbort = (): void => this.#giveUp(waiter, "aborted", signal.reason);
-			signal.addEventListener("abort", onAbort, { once: true });
-			waiter.stopWatching = () => {
-				stopDeadline();
-				signal.removeEventListener("abort", onAbort);
-			};
-		}
-		return waiter.promise;
+		if (waiter.state !== "pending" || timeoutMillis === 0) return waiter;
+		if (timeoutMillis === this.options.acquireTimeoutMillis) this.#waitDeadline.joined(waiter);
+		else waiter.stopWatching = this.#deadlines.start(timeoutMillis, () => this.#timedOut(waiter));
+		return waiter;
 	}
 
 	/** Stands in line; whoever can be served or has to be rejected is so at once. */
@@ -569,6 +573,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		const { maxUses } = this.options;
 		entry.moveTo("used");
 		if (++entry.uses === maxUses) entry.isRetired = true;
+		this.#lastTaken = entry;
 		return entry.resource as R;
 	}
 
@@ -819,6 +824,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		entry.stopDeadline();
 		this.#move(entry, "gone");
 		this.#entries.delete(entry);
+		if (this.#lastTaken === entry) this.#lastTaken = undefined;
 		this.#serve();
 		this.#closeIfEmpty();
 	}
@@ -937,6 +943,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		this.#generation = change.generation;
 		if (this.options.processWatch === "once") this.#looks = false;
 		this.#entries = new Set();
+		this.#lastTaken = undefined;
 		this.#idle = [];
 		this.#connecting = this.#validating = this.#destroying = 0;
 		this.#keepsMin = false;

@@ -11,8 +11,8 @@ export class Waiter<R> implements Queued<Waiter<R>> {
 	readonly timeoutMillis: number;
 	/** When its time is up, if that is watched for all who wait as long (wait-deadline.ts). */
 	dueAt: number | undefined = undefined;
-	/** Stops its deadline and takes its listener off the abort signal. */
-	stopWatching: () => void = nothing;
+	/** Stops a deadline of its own and takes its listener off the abort signal. */
+	stopWatching: (() => void) | undefined = undefined;
 	previous: Waiter<R> | undefined = undefined;
 	next: Waiter<R> | undefined = undefined;
 	#resolve!: (resource: R) => void;
@@ -40,7 +40,7 @@ export class Waiter<R> implements Queued<Waiter<R>> {
 	#settle(state: WaiterState): void {
 		if (this.state !== "pending") throw new Error(`bug: a waiter that is ${this.state} cannot become ${state}`);
 		this.state = state;
-		this.stopWatching();
+		this.stopWatching?.();
 	}
 }
 
@@ -102,5 +102,3 @@ export class WaitQueue<N extends Queued<N>> {
 		for (let node = this.#first; node !== undefined; node = node.next) yield node;
 	}
 }
-
-function nothing(): void {}
