@@ -1,5 +1,9 @@
 import type { Clock } from "./clock.ts";
 import type { LostTime } from "./lost-time.ts";
+import { type Queued, WaitQueue } from "./wait-queue.ts";
+
+/** So many give up in one turn of the event loop. When thousands do at once, others have their turn meanwhile. */
+export const MOST_IN_A_TURN = 500;
 
 /** Whose deadlines they are. */
 interface Owner {
@@ -9,11 +13,17 @@ interface Owner {
 	look(): void;
 }
 
+interface Deadline extends Queued<Deadline> {
+	expire(): void;
+}
+
 /** What to do when time is up, in the process that has set the deadline and in no copy of it. */
 export class Deadlines {
 	readonly #clock: Clock;
 	readonly #lostTime: LostTime;
 	readonly #owner: Owner;
+	#inThisTurn = 0;
+	readonly #overdue = new WaitQueue<Deadline>();
 
 	constructor(clock: Clock, lostTime: LostTime, owner: Owner) {
 		this.#clock = clock;
@@ -32,15 +42,48 @@ export class Deadlines {
 		const clock = this.#clock;
 		const generation = this.#owner.generation();
 		const due = clock.now() + millis - this.#lostTime.total;
+		const deadline: Deadline = {
+			previous: undefined,
+			next: undefined,
+			expire: () => {
+				this.#owner.look();
+				if (!isStopped && this.#owner.generation() === generation) action();
+			},
+		};
+		let isStopped = false;
 		const onTimer = (): void => {
-			this.#owner.look();
 			if (this.#owner.generation() !== generation) return;
-			const left = due + this.#lostTime.total - clock.now();
+			const now = clock.now();
+			const left = due + this.#lostTime.totalAt(now) - now;
 			if (left >= 1) timer = clock.setTimeout(onTimer, left);
-			else action();
+			else this.#expire(deadline);
 		};
 		let timer = clock.setTimeout(onTimer, millis);
-		return () => clock.clearTimeout(timer);
+		return () => {
+			isStopped = true;
+			clock.clearTimeout(timer);
+		};
+	}
+
+	#expire(deadline: Deadline): void {
+		if (this.#overdue.size > 0 || this.#inThisTurn === MOST_IN_A_TURN) {
+			this.#overdue.push(deadline);
+			return;
+		}
+		if (this.#inThisTurn++ === 0) setImmediate(() => this.#nextTurn());
+		deadline.expire();
+	}
+
+	#nextTurn(): void {
+		this.#inThisTurn = 0;
+		if (this.#overdue.size === 0) return;
+		setImmediate(() => this.#nextTurn());
+		while (this.#inThisTurn < MOST_IN_A_TURN) {
+			const deadline = this.#overdue.shift();
+			if (deadline === undefined) return;
+			this.#inThisTurn++;
+			deadline.expire();
+		}
 	}
 }
 

@@ -1,6 +1,10 @@
 import type { Clock, Timer } from "./clock.ts";
+import { MOST_IN_A_TURN } from "./deadlines.ts";
 import type { LostTime } from "./lost-time.ts";
 import type { Waiter, WaitQueue } from "./wait-queue.ts";
+
+/** Fires in the next turn of the event loop. */
+const SHORTEST_TIMER_MILLIS = 1;
 
 /** Whose waiters they are. */
 interface Owner<R> {
@@ -47,11 +51,13 @@ export class WaitDeadline<R> {
 		this.#owner.look();
 		const now = this.#clock.now();
 		const lost = this.#lostTime.totalAt(now);
+		let timedOut = 0;
 		for (let waiter = this.#queue.first, next = waiter?.next; waiter !== undefined; waiter = next, next = waiter?.next) {
 			if (waiter.dueAt === undefined) continue;
 			const left = waiter.dueAt + lost - now;
-			if (left >= 1) {
-				this.#timer ??= this.#clock.setTimeout(() => this.#onTimer(), left);
+			const isCrowded = ++timedOut > MOST_IN_A_TURN;
+			if (left >= 1 || isCrowded) {
+				this.#timer ??= this.#clock.setTimeout(() => this.#onTimer(), isCrowded ? SHORTEST_TIMER_MILLIS : left);
 				return;
 			}
 			this.#owner.timedOut(waiter);
