@@ -17,6 +17,7 @@ export {
 } from "./errors.ts";
 export { type Leak, stackAbove } from "./leak-watch.ts";
 export { Lease } from "./lease.ts";
+export { isNetworkError } from "./network-errors.ts";
 export {
 	checkDuration,
 	defaultPoolOptions,
@@ -25,6 +26,7 @@ export {
 	type ResolvedPoolOptions,
 	rejectUnknownOptions,
 } from "./options.ts";
+export { Ownership } from "./ownership.ts";
 export { Pool } from "./pool.ts";
 export type {
 	AcquireOptions,
@@ -47,4 +49,5 @@ export {
 	registerHolder,
 	reportProcessChange,
 } from "./process-identity.ts";
+export { guardStream } from "./stream-guard.ts";
 export { type Queued, WaitQueue } from "./wait-queue.ts";

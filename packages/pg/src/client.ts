@@ -6,17 +6,7 @@
  * Terminate). Both ask whose process this is.
  */
 import process from "node:process";
-import {
-	type ConnectionHolder,
-	currentGeneration,
-	InheritedConnectionError,
-	knownGeneration,
-	lastProcessChange,
-	OptionError,
-	type ProcessChange,
-	type ProcessWatch,
-	registerHolder,
-} from "@forksafe/core";
+import { InheritedConnectionError, OptionError, Ownership, type ProcessChange, type ProcessWatch } from "@forksafe/core";
 import pg from "pg";
 import { clientSettings } from "./client-options.ts";
 import { assertPgInternals, internals, type PgClientInternals, type PgConnectionInternals } from "./pg-internals.ts";
@@ -53,19 +43,13 @@ export class Client extends pg.Client {
 	declare ref: () => void;
 	/** Lets the process exit while the connection is open. */
 	declare unref: () => void;
-	/** Why this process may not use the connection; undefined as long as it may. */
-	private inherited: ProcessChange | undefined;
-	/** The generation that has connected; undefined before `connect()`. */
-	private generation: number | undefined;
-	private readonly looks: boolean;
+	/** Of the process that has connected. */
+	private readonly ownership: Ownership;
 	private hasFailed = false;
 	/** Which of the read-only settings are on; undefined as long as none was reported. */
 	private readOnlyBecause: Set<string> | undefined;
 	/** The process was looked at in this very turn: what is written now needs no second look. */
 	private hasLooked = false;
-	private unregister: () => void = () => {};
-	/** How the registry reaches this client. The registry holds it weakly, so the client has to keep it. */
-	private readonly holder: ConnectionHolder = { discardInherited: (change) => this.discard(change) };
 
 	constructor(config?: string | ClientConfig) {
 		const settings = clientSettings(config);
@@ -74,7 +58,8 @@ export class Client extends pg.Client {
 		if (!["always", "once", "off"].includes(processWatch)) {
 			throw new OptionError("processWatch", processWatch, 'must be "always", "once" or "off"');
 		}
-		this.looks = processWatch !== "off"; // a client sees one change at most, so `once` is `always`
+		// A client sees one change at most, so `once` is `always`.
+		this.ownership = new Ownership(processWatch !== "off", (change) => this.forget(change));
 		const { connection } = internals(this);
 		const hear = (message: ServerMessage): void => {
 			if (endsSession(message)) this.hasFailed = true;
@@ -84,7 +69,7 @@ export class Client extends pg.Client {
 		connection.on("parameterStatus", ({ parameterName, parameterValue }) => {
 			if (READ_ONLY_SETTINGS.includes(parameterName)) this.noteReadOnly(parameterName, parameterValue === "on");
 		});
-		guardConnection(connection, () => (this.hasLooked ? undefined : this.refusal()));
+		guardConnection(connection, () => (this.hasLooked ? undefined : this.ownership.refusal()));
 	}
 
 	/** Whether the server has said that it ends this session. Its socket may look alive for a moment longer. */
@@ -109,12 +94,9 @@ export class Client extends pg.Client {
 	override connect(): Promise<Client>;
 	override connect(callback: ConnectCallback): void;
 	override connect(callback?: ConnectCallback): Promise<Client> | void {
-		if (this.generation === undefined) {
-			this.generation = this.looks ? currentGeneration() : knownGeneration();
-			this.unregister = registerHolder(this.holder);
-			this.once("end", this.unregister);
-		}
-		const refusal = this.refusal();
+		this.ownership.begin();
+		this.once("end", () => this.ownership.end());
+		const refusal = this.ownership.refusal();
 		if (refusal !== undefined) {
 			if (callback === undefined) return Promise.reject(refusal);
 			process.nextTick(callback as (error: Error) => void, refusal);
@@ -125,12 +107,7 @@ export class Client extends pg.Client {
 
 	/** Whether another process has opened this connection. Looks who this process is. */
 	isInherited(): boolean {
-		if (this.inherited !== undefined) return true;
-		if (this.generation === undefined) return false;
-		const generation = this.looks ? currentGeneration() : knownGeneration();
-		// Usually the look has told every holder, this client among them; but its turn may still be to come.
-		if (generation !== this.generation) this.discard(lastProcessChange() as ProcessChange);
-		return this.inherited !== undefined;
+		return this.ownership.isInherited();
 	}
 
 	/**
@@ -139,18 +116,13 @@ export class Client extends pg.Client {
 	 * @throws InheritedConnectionError (ERR_FORKSAFE_INHERITED) when another process has opened this connection
 	 */
 	assertOwn(): void {
-		const refusal = this.refusal();
+		const refusal = this.ownership.refusal();
 		if (refusal !== undefined) throw refusal;
-	}
-
-	/** A new error each time: pg and its users write into the errors that they get (their stack, the statement). */
-	private refusal(): InheritedConnectionError | undefined {
-		return this.isInherited() ? new InheritedConnectionError(this.inherited as ProcessChange) : undefined;
 	}
 
 	/** Whether it was forgotten, as far as is known without a look at the process. */
 	get isDiscarded(): boolean {
-		return this.inherited !== undefined;
+		return this.ownership.change !== undefined;
 	}
 
 	/**
@@ -159,9 +131,10 @@ export class Client extends pg.Client {
 	 * process that opened it holds it too.)
 	 */
 	discard(change: ProcessChange): void {
-		if (this.inherited !== undefined) return;
-		this.inherited = change;
-		this.unregister();
+		this.ownership.lose(change);
+	}
+
+	private forget(change: ProcessChange): void {
 		const inside = internals(this);
 		inside._connectionError = true;
 		clearTimeout(inside.connectionTimeoutHandle);
@@ -185,7 +158,7 @@ export class Client extends pg.Client {
 	_pulseQueryQueue(): void {
 		const inside = internals(this);
 		if (inside._queryQueue.length > 0 && this.isInherited()) {
-			refuseQueries(inside, this.inherited as ProcessChange);
+			refuseQueries(inside, this.ownership.change as ProcessChange);
 			return;
 		}
 		this.hasLooked = true;

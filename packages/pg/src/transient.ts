@@ -1,4 +1,5 @@
 /** Which failures of a connect pass without anybody's doing. */
+import { isNetworkError } from "@forksafe/core";
 
 /**
  * The server is there, and refuses for now: it is full (53300), it starts, stops or recovers (57P03), or it ended the session
@@ -9,19 +10,6 @@ const PASSING = /^(53300|57P0[123])$/;
 const BOUNCER_IS_FULL = /^(no more connections allowed|client connections exceeded)/;
 /** 08P01 of PgBouncer for what is wrong, and stays so; with the server's own text where that has refused PgBouncer. */
 const BOUNCER_REFUSES = /authentication failed|does not exist|no such (database|user)|not allowed|unsupported|no pg_hba/i;
-/** The network, or whoever listened there, has gone. ENOTFOUND is none of them: that name was never known. */
-const GONE = [
-	"ECONNREFUSED",
-	"ECONNRESET",
-	"ECONNABORTED",
-	"EPIPE",
-	"ETIMEDOUT",
-	"EHOSTDOWN",
-	"EHOSTUNREACH",
-	"ENETDOWN",
-	"ENETUNREACH",
-	"EAI_AGAIN",
-];
 /** What pg says when the socket is closed before the server has answered. */
 const CLOSED_EARLY = "Connection terminated unexpectedly";
 
@@ -52,7 +40,7 @@ export function isTransient(error: unknown, hasConnected: boolean): boolean {
 	if (code === "EAGAIN" && syscall === "connect") return true;
 	if (!hasConnected) return false;
 	if (/^08...$/.test(code)) return !BOUNCER_REFUSES.test(message);
-	return GONE.includes(code) || (code === "ENOENT" && syscall === "connect") || (code === "" && message === CLOSED_EARLY);
+	return isNetworkError(error) || (code === "" && message === CLOSED_EARLY);
 }
 
 /** Says of an error that it is the application's own. @returns the error */

@@ -1,0 +1,72 @@
+import { InheritedConnectionError } from "./errors.ts";
+import {
+	type ConnectionHolder,
+	currentGeneration,
+	knownGeneration,
+	lastProcessChange,
+	type ProcessChange,
+	registerHolder,
+} from "./process-identity.ts";
+
+/** Whose a connection is: for the connections of a driver, which have to know it whether a pool has them or not. */
+export class Ownership {
+	readonly #looks: boolean;
+	readonly #discard: (change: ProcessChange) => void;
+	#generation: number | undefined;
+	#change: ProcessChange | undefined;
+	/** How the registry reaches it. The registry holds it weakly, so it has to be kept. */
+	readonly #holder: ConnectionHolder = { discardInherited: (change) => this.lose(change) };
+	#unregister: () => void = () => {};
+
+	/**
+	 * @param looks whether to look who this process is, or to go by what is known
+	 * @param discard forgets the connection, without a byte written; called once at most
+	 */
+	constructor(looks: boolean, discard: (change: ProcessChange) => void) {
+		this.#looks = looks;
+		this.#discard = discard;
+	}
+
+	/** This process opens it. Only the first call counts. */
+	begin(): void {
+		if (this.#generation !== undefined) return;
+		this.#generation = this.#looks ? currentGeneration() : knownGeneration();
+		this.#unregister = registerHolder(this.#holder);
+	}
+
+	/** It has ended: there is nothing left to be inherited. */
+	end(): void {
+		this.#unregister();
+	}
+
+	/** The change since which it is another process's, as far as is known without a look. */
+	get change(): ProcessChange | undefined {
+		return this.#change;
+	}
+
+	/** Whether another process has opened it. Looks who this process is, and discards it if need be. */
+	isInherited(): boolean {
+		if (this.#change !== undefined) return true;
+		if (this.#generation === undefined) return false;
+		const generation = this.#looks ? currentGeneration() : knownGeneration();
+		// Usually the look has told every holder, this one among them; but its turn may still be to come.
+		if (generation !== this.#generation) this.lose(lastProcessChange() as ProcessChange);
+		return this.#change !== undefined;
+	}
+
+	/**
+	 * Why it may not be used; undefined as long as it may. Looks who this process is. A new error each time: libraries write
+	 * into the errors that they get (their stack, the statement).
+	 */
+	refusal(): InheritedConnectionError | undefined {
+		return this.isInherited() ? new InheritedConnectionError(this.#change as ProcessChange) : undefined;
+	}
+
+	/** It is another process's from now on. */
+	lose(change: ProcessChange): void {
+		if (this.#change !== undefined) return;
+		this.#change = change;
+		this.#unregister();
+		this.#discard(change);
+	}
+}
