@@ -1,12 +1,18 @@
-import { execFile, spawn } from "node:child_process";
-import { cp, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { type AddressInfo, createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { promisify } from "node:util";
-import { selfSignedCertificate } from "./certificate.ts";
+import {
+	freePort,
+	giveTo,
+	keep,
+	type Owner,
+	run,
+	serverEnvironment,
+	serverOwner,
+	shortDirectory,
+	writeCertificate,
+} from "./throw-away.ts";
 
 /** Options of {@link startEmbeddedServer}. */
 export interface EmbeddedServerOptions {
@@ -45,7 +51,8 @@ export async function startEmbeddedServer(options: EmbeddedServerOptions): Promi
 		if (owner) await giveTo(owner, directory);
 		await initialise({ directory, install, owner, port, ...options });
 		await start({ directory, install, owner });
-		const keeper = keep({ directory, install, owner });
+		const stop = '"$1/bin/pg_ctl" stop --silent --mode immediate --pgdata data';
+		const keeper = keep(stop, directory, owner, install);
 		return {
 			url: `postgres://postgres:${password}@127.0.0.1:${port}/postgres`,
 			halt: () => halt({ directory, install, owner }),
@@ -58,12 +65,6 @@ export async function startEmbeddedServer(options: EmbeddedServerOptions): Promi
 	}
 }
 
-/** The user who runs the server where that cannot be the one who runs us. */
-interface Owner {
-	readonly uid: number;
-	readonly gid: number;
-}
-
 interface Cluster {
 	readonly directory: string;
 	/** The directory above `bin`. */
@@ -72,30 +73,6 @@ interface Cluster {
 }
 
 const password = "postgres";
-const run = promisify(execFile);
-
-/** PostgreSQL refuses to run as root. Every system has a `nobody`, so none has to be made. */
-async function serverOwner(): Promise<Owner | undefined> {
-	if (process.getuid?.() !== 0) return undefined;
-	const passwd = await readFile("/etc/passwd", "utf8");
-	const nobody = /^nobody:[^:]*:(\d+):(\d+):/m.exec(passwd);
-	if (!nobody) throw new Error("PostgreSQL does not run as root, and there is no user nobody");
-	return { uid: Number(nobody[1]), gid: Number(nobody[2]) };
-}
-
-/** A place for temporary files that the server's user can reach, with a path that a socket's address has room for. */
-async function shortDirectory(owner: Owner | undefined): Promise<string> {
-	for (const candidate of [tmpdir(), "/tmp"]) {
-		if (candidate.length <= 60 && (!owner || (await isOpenToAll(candidate)))) return candidate;
-	}
-	return "/tmp";
-}
-
-async function isOpenToAll(path: string): Promise<boolean> {
-	const above = dirname(path);
-	if (((await stat(path)).mode & 0o001) === 0) return false;
-	return above === path || isOpenToAll(above);
-}
 
 /** The package's own folder, or a copy of it where the server's user cannot reach that (below root's home, say). */
 async function usableBinaries(directory: string, owner: Owner | undefined): Promise<string> {
@@ -119,25 +96,6 @@ async function runs(install: string, owner: Owner): Promise<boolean> {
 		() => true,
 		() => false,
 	);
-}
-
-/** Two servers that start at once may be given the same port: the second fails to start, with its log. */
-async function freePort(): Promise<number> {
-	const server = createServer();
-	await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
-	const { port } = server.address() as AddressInfo;
-	await new Promise((resolve) => void server.close(resolve));
-	return port;
-}
-
-async function writeCertificate(directory: string): Promise<void> {
-	const { key, cert } = await selfSignedCertificate();
-	await writeFile(join(directory, "server.crt"), cert);
-	await writeFile(join(directory, "server.key"), key, { mode: 0o600 });
-}
-
-async function giveTo(owner: Owner, directory: string): Promise<void> {
-	await run("chown", ["-R", `${owner.uid}:${owner.gid}`, directory]);
 }
 
 async function initialise(cluster: Cluster & EmbeddedServerOptions & { readonly port: number }): Promise<void> {
@@ -188,36 +146,4 @@ async function halt(cluster: Cluster): Promise<void> {
 
 async function runOwn({ install, directory, owner }: Cluster, binary: string, args: readonly string[]): Promise<void> {
 	await run(join(install, "bin", binary), args, { cwd: directory, env: serverEnvironment(), ...owner });
-}
-
-/** None of the caller's PG* variables, and messages in one language. */
-function serverEnvironment(): NodeJS.ProcessEnv {
-	return { PATH: process.env["PATH"], LC_ALL: "C" };
-}
-
-/**
- * Ends the server when its standard input ends: that is when we let go, or when we have died, by a SIGKILL as well. It
- * has a session of its own, so that Ctrl-C reaches it in no other way.
- */
-function keep({ install, directory, owner }: Cluster): { release: () => Promise<void> } {
-	const script = 'read -r _; "$1/bin/pg_ctl" stop --silent --mode immediate --pgdata "$2/data"; cd /; rm -rf "$2"';
-	const keeper = spawn("sh", ["-c", script, "forksafe-keeper", install, directory], {
-		cwd: directory,
-		detached: true,
-		env: serverEnvironment(),
-		stdio: ["pipe", "ignore", "ignore"],
-		...owner,
-	});
-	const gone = new Promise<void>((resolve) => {
-		keeper.once("exit", () => resolve());
-		keeper.once("error", () => resolve());
-	});
-	keeper.unref();
-	return {
-		release: () => {
-			keeper.ref();
-			keeper.stdin.end();
-			return gone;
-		},
-	};
 }
