@@ -16,6 +16,7 @@ import pg from "pg";
 import { TimeoutError } from "tarn";
 import {
 	assertKnexInternals,
+	extendsPg,
 	type KnexClientClass,
 	type KnexClientInternals,
 	type KnexConnection,
@@ -55,7 +56,7 @@ declare module "knex" {
  * forked from it.
  *
  * @param dialect `pg` (or `postgres`, `postgresql`), `cockroachdb`, `redshift`, or a Knex client class that extends one
- * of theirs
+ * of theirs, from whichever copy of Knex
  * @throws OptionError (ERR_FORKSAFE_OPTION) for a dialect whose driver is not pg
  * @example
  * ```ts
@@ -258,8 +259,7 @@ function checkConnectionPool(pool: unknown, client: object): void {
 
 function baseClass(dialect: string | KnexClientClass): KnexClientClass {
 	const Base = typeof dialect === "string" ? pgDialect(dialect) : dialect;
-	const Postgres = pgDialect("pg") as KnexClientClass;
-	if (typeof Base !== "function" || !(Base === Postgres || Base.prototype instanceof Postgres)) {
+	if (typeof Base !== "function" || !extendsPg(Base)) {
 		throw new OptionError(
 			"dialect",
 			dialect,

@@ -72,10 +72,18 @@ export function pgDialect(name: string): KnexClientClass | undefined {
 	return file === undefined ? undefined : (require(`knex/lib/dialects/${file}/index.js`) as KnexClientClass);
 }
 
-/** Its client is a subclass of pg's, and does not say so before it is constructed. */
+/** By what Knex's PostgreSQL client says of itself, not by which class it is: the application may have another copy of Knex. */
+export function extendsPg(Client: KnexClientClass): boolean {
+	return pgPrototype(Client) !== undefined;
+}
+
+/**
+ * By the name of the class, for the same reason: it is a subclass of pg's, and does not say so before it is constructed. One
+ * that went unnoticed would not be let loose either, but run over pg's own client.
+ */
 export function usesPgNative(Client: KnexClientClass): boolean {
-	const PgNative = require("knex/lib/dialects/pgnative/index.js") as KnexClientClass;
-	return Client === PgNative || Client.prototype instanceof PgNative;
+	for (const prototype of prototypes(Client)) if (prototype.constructor.name === "Client_PgNative") return true;
+	return false;
 }
 
 const RELIED_ON = [
@@ -93,13 +101,28 @@ const RELIED_ON_IN_RUNNER = ["pipe", "stream"];
 
 /** @throws Error naming the member that this Knex does not have any more */
 export function assertKnexInternals(Client: KnexClientClass): void {
-	assertMembers("client", Client, RELIED_ON);
-	assertMembers("Runner", require("knex/lib/execution/runner.js") as typeof Client, RELIED_ON_IN_RUNNER);
+	assertMembers("client", Client.prototype, RELIED_ON);
+	// That of the same copy of Knex, which only its own client can make.
+	const postgres = pgPrototype(Client);
+	if (postgres !== undefined)
+		assertMembers("Runner", postgres.runner.call(Object.create(postgres), undefined), RELIED_ON_IN_RUNNER);
 }
 
-function assertMembers(what: string, { prototype }: { readonly prototype: object }, names: readonly string[]): void {
-	const missing = names.filter((name) => typeof (prototype as Record<string, unknown>)[name] !== "function");
+function assertMembers(what: string, members: object, names: readonly string[]): void {
+	const missing = names.filter((name) => typeof (members as Record<string, unknown>)[name] !== "function");
 	if (missing.length > 0) {
 		throw new Error(`@forksafe/knex relies on ${missing.join(", ")} of Knex's ${what}, which this version of Knex does not have`);
 	}
+}
+
+/** Where a Knex client class has come to what all clients over pg have in common. */
+function pgPrototype(Client: KnexClientClass): KnexClientInternals | undefined {
+	for (const prototype of prototypes(Client)) {
+		if (Object.hasOwn(prototype, "driverName") && prototype.driverName === "pg") return prototype;
+	}
+	return undefined;
+}
+
+function* prototypes({ prototype }: KnexClientClass): Iterable<KnexClientInternals> {
+	for (let next: object | null = prototype; next; next = Object.getPrototypeOf(next)) yield next as KnexClientInternals;
 }

@@ -8,6 +8,7 @@ import { thrown } from "../../../test/support/promises.ts";
 import { ForkSafePostgres, forkSafe, type KnexClientClass, TarnPool } from "../src/index.ts";
 import { pgDialect } from "../src/knex-internals.ts";
 import { backendOf, destroyAll, hold, open, poolOf } from "./support/database.ts";
+import { dialectOf31, knex31 } from "./support/subjects.ts";
 
 const require = createRequire(import.meta.url);
 const postgres = pgDialect("pg") as KnexClientClass;
@@ -47,6 +48,20 @@ describe("forkSafe", () => {
 		}
 	});
 
+	for (const dialect of ["postgres", "cockroachdb", "redshift"] as const) {
+		it(`guards the ${dialect} client of another copy of Knex, of another version too, and what extends it`, async () => {
+			class Mine extends dialectOf31(dialect) {}
+			for (const Client of [dialectOf31(dialect), Mine]) {
+				expect(Client.prototype).not.to.be.instanceOf(knex.Client);
+				const { db } = open({ client: forkSafe(Client), version: "18" }, knex31);
+				expect(db.client).to.be.instanceOf(Client);
+				expect(poolOf(db)).to.be.instanceOf(TarnPool);
+				expect(await hold(db)).to.be.instanceOf(GuardedClient);
+				expect(await backendOf(db)).to.be.a("number");
+			}
+		});
+	}
+
 	it("keeps pg's other exports on the driver", () => {
 		const { driver } = open().db.client;
 		expect(driver.types).to.equal(require("pg").types);
@@ -72,6 +87,8 @@ describe("forkSafe", () => {
 		knex.Client,
 		require("knex/lib/dialects/mysql2/index.js"),
 		require("knex/lib/dialects/pgnative/index.js"),
+		knex31.Client,
+		dialectOf31("pgnative"),
 	];
 	for (const dialect of refused) {
 		it(`refuses ${inspect(dialect)}`, () => {
@@ -88,12 +105,15 @@ describe("forkSafe", () => {
 		expect(thrown(() => forkSafe("mysql2")))
 			.to.have.property("message")
 			.that.includes("one of pg, postgres, postgresql, cockroachdb, redshift");
-		const PgNative: KnexClientClass = require("knex/lib/dialects/pgnative/index.js");
-		expect(thrown(() => forkSafe(PgNative)))
-			.to.have.property("message")
-			.that.includes("use pg");
-		class Mine extends PgNative {}
-		expect(thrown(() => forkSafe(Mine))).to.be.instanceOf(OptionError);
+		for (const PgNative of [require("knex/lib/dialects/pgnative/index.js") as KnexClientClass, dialectOf31("pgnative")]) {
+			class Mine extends PgNative {}
+			for (const Client of [PgNative, Mine]) {
+				expect(thrown(() => forkSafe(Client)))
+					.to.be.instanceOf(OptionError)
+					.with.property("message")
+					.that.includes("use pg");
+			}
+		}
 	});
 
 	it("refuses a class in which something is missing that it relies on", () => {

@@ -3,8 +3,17 @@ import { expect } from "chai";
 import { thrown } from "../../../test/support/promises.ts";
 import type { KnexClientClass } from "../src/index.ts";
 import { assertKnexInternals, PG_DIALECTS, pgDialect } from "../src/knex-internals.ts";
+import { dialectOf31 } from "./support/subjects.ts";
+
+const require = createRequire(import.meta.url);
 
 describe("what is relied on inside Knex", () => {
+	for (const name of ["postgres", "cockroachdb", "redshift"] as const) {
+		it(`is there in the client of ${name} of Knex 3.1`, () => {
+			assertKnexInternals(dialectOf31(name));
+		});
+	}
+
 	for (const name of PG_DIALECTS) {
 		it(`is there in the client of ${name}`, () => {
 			assertKnexInternals(pgDialect(name) as KnexClientClass);
@@ -20,25 +29,34 @@ describe("what is relied on inside Knex", () => {
 		"runner",
 	]) {
 		it(`is missed by name when ${member} is gone`, () => {
-			class Future extends (pgDialect("pg") as KnexClientClass) {}
-			Object.defineProperty(Future.prototype, member, { value: undefined });
-			expect(thrown(() => assertKnexInternals(Future)))
-				.to.be.instanceOf(Error)
-				.with.property(
-					"message",
-					`@forksafe/knex relies on ${member} of Knex's client, which this version of Knex does not have`,
-				);
+			for (const Client of [pgDialect("pg") as KnexClientClass, dialectOf31("postgres")]) {
+				class Future extends Client {}
+				Object.defineProperty(Future.prototype, member, { value: undefined });
+				expect(thrown(() => assertKnexInternals(Future)))
+					.to.be.instanceOf(Error)
+					.with.property(
+						"message",
+						`@forksafe/knex relies on ${member} of Knex's client, which this version of Knex does not have`,
+					);
+			}
 		});
 	}
 
-	it("is missed by name when it is gone from the Runner", () => {
-		const Runner = createRequire(import.meta.url)("knex/lib/execution/runner.js") as { prototype: { stream: unknown } };
-		const { stream } = Runner.prototype;
-		Runner.prototype.stream = undefined;
-		const error = thrown(() => assertKnexInternals(pgDialect("pg") as KnexClientClass));
-		Runner.prototype.stream = stream;
-		expect(error.message).to.include("relies on stream of Knex's Runner");
-	});
+	for (const [copy, Client] of [
+		["knex", pgDialect("pg") as KnexClientClass],
+		["knex-3.1", dialectOf31("postgres")],
+	] as const) {
+		it(`is missed by name when it is gone from the Runner of ${copy}`, () => {
+			const Runner = require(`${copy}/lib/execution/runner.js`) as { prototype: { stream: unknown } };
+			const { stream } = Runner.prototype;
+			Runner.prototype.stream = undefined;
+			try {
+				expect(thrown(() => assertKnexInternals(Client)).message).to.include("relies on stream of Knex's Runner");
+			} finally {
+				Runner.prototype.stream = stream;
+			}
+		});
+	}
 
 	it("is missed all at once", () => {
 		class Future {}

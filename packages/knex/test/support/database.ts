@@ -29,11 +29,11 @@ export function serverConnection(): Knex.PgConnectionConfig & { application_name
 }
 
 /** A Knex that {@link destroyAll} destroys. Without options, of the server of this run and with Knex's defaults. */
-export function open(config: Knex.Config = {}): Database {
+export function open(config: Knex.Config = {}, make: typeof knex = knex): Database {
 	const connection = serverConnection();
 	const warnings: string[] = [];
 	const log = { warn: (message: unknown) => void warnings.push(String(message)) };
-	const db = knex({ client: ForkSafePostgres, connection, log, ...config });
+	const db = make({ client: ForkSafePostgres, connection, log, ...config });
 	opened.add(db);
 	return { db, name: connection.application_name, warnings };
 }
