@@ -1,5 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import { expect } from "chai";
+import { systemClock } from "../src/clock.ts";
 import { AcquireTimeoutError } from "../src/index.ts";
 import { acquireMany, setUp } from "./support/set-up.ts";
 
@@ -26,7 +27,7 @@ describe("thousands whose time is up at once", () => {
 		["a time-out of their own", 50],
 	] as const) {
 		it(`give up some hundred at a time, with ${what}, in the order in which they came`, async () => {
-			const { pool } = setUp({ max: 1, clock: undefined, acquireTimeoutMillis: 40 });
+			const { pool } = setUp({ max: 1, clock: systemClock, acquireTimeoutMillis: 40 });
 			await acquireMany(pool, 1);
 			const order: number[] = [];
 			const reasons: unknown[] = [];
@@ -45,7 +46,7 @@ describe("thousands whose time is up at once", () => {
 	}
 
 	it("do not, when they are served before it is their turn", async () => {
-		const { pool } = setUp({ max: 1, clock: undefined });
+		const { pool } = setUp({ max: 1, clock: systemClock });
 		const [held] = await acquireMany(pool, 1);
 		const waiters = Array.from({ length: crowd }, () => pool.acquire({ timeoutMillis: 30 }));
 		const outcomes = Promise.allSettled(waiters);
