@@ -47,7 +47,7 @@ export interface OpenOptions {
 /** A pool library under test. */
 export interface Face {
 	readonly name: string;
-	readonly library: "core" | "pg" | "knex" | "kysely";
+	readonly library: "core" | "pg" | "knex" | "knex-mysql" | "kysely";
 	/** Whether it is one of ours. The others have to fail. */
 	readonly isProtected: boolean;
 	open(options: OpenOptions): Subject;

@@ -1,6 +1,7 @@
 import { coreFace, plainCoreFace } from "./core.ts";
 import type { Face } from "./face.ts";
 import { knexFace, plainKnexFace } from "./knex.ts";
+import { knexMysqlFace, plainKnexMysqlFace } from "./knex-mysql.ts";
 import { kyselyFace, plainKyselyFace } from "./kysely.ts";
 import { pgFace, plainPgFace } from "./pg.ts";
 
@@ -9,9 +10,11 @@ export const faces: readonly Face[] = [
 	coreFace,
 	pgFace,
 	knexFace,
+	knexMysqlFace,
 	kyselyFace,
 	plainCoreFace,
 	plainPgFace,
 	plainKnexFace,
+	plainKnexMysqlFace,
 	plainKyselyFace,
 ];

@@ -5,6 +5,7 @@ import { createServer, type Server } from "node:net";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect } from "chai";
+import { mariadbUrl } from "../support/server-urls.ts";
 import { needsForks } from "../support/skip.ts";
 
 const root = new URL("../../", import.meta.url);
@@ -36,7 +37,7 @@ describe("the READMEs", () => {
 				writeFileSync(program, block.includes("fork()") ? FORK + block : block);
 				const { port } = echo.address() as { port: number };
 				const { stdout, stderr } = await promisify(execFile)(process.execPath, [...FLAGS, program], {
-					env: { ...process.env, PORT: String(port) },
+					env: { ...process.env, PORT: String(port), MYSQL_URL: mariadbUrl("TCP") },
 					timeout: 20_000,
 				});
 				expect(stderr).to.equal("");

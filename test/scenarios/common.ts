@@ -528,8 +528,8 @@ export const commonScenarios: readonly Scenario[] = [
 
 /** Of a statement that the socket has not taken whole. */
 function bytesToWrite({ raw }: Held): number {
-	const { socket, connection } = raw as { socket?: Socket; connection?: { stream: Socket } };
-	return (socket ?? connection?.stream)?.writableLength ?? 0;
+	const { socket, stream, connection } = raw as { socket?: Socket; stream?: Socket; connection?: { stream: Socket } };
+	return (socket ?? stream ?? connection?.stream)?.writableLength ?? 0;
 }
 
 /** Uses all connections again and again, so that none is ever idle for long, until the child has gone. */

@@ -14,6 +14,8 @@ export function scenariosFor({ library, isProtected }: Face): readonly Scenario[
 			return [...commonScenarios, ...postgresScenarios];
 		case "knex":
 			return [...commonScenarios, ...postgresScenarios, ...knexScenarios(isProtected)];
+		case "knex-mysql":
+			return commonScenarios;
 		case "kysely":
 			return [...commonScenarios, ...postgresScenarios, ...kyselyScenarios(isProtected)];
 	}

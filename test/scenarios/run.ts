@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
 import type { Face } from "../faces/face.ts";
+import { createTraces } from "../faces/knex-mysql.ts";
 import { startLineServer } from "../support/line-server.ts";
 import { type ProgramResult, runProgram } from "../support/program.ts";
-import { postgresUrl, type Transport } from "../support/server-urls.ts";
+import { mariadbUrl, postgresUrl, type Transport } from "../support/server-urls.ts";
 
 const program = new URL("program.ts", import.meta.url);
 
@@ -30,6 +31,9 @@ export interface RunResult extends ProgramResult {
 
 /** Runs the scenarios of a face in a process of their own, which may be forked. */
 export async function runScenarios(face: Face, options: RunOptions): Promise<RunResult> {
+	if (face.library === "knex-mysql") {
+		return runOver(face, await createTraces(mariadbUrl(options.transport), `run-${randomUUID()}`), options);
+	}
 	if (face.library !== "core") return runOver(face, ownName(postgresUrl(options.transport)), options);
 	const server = await startLineServer();
 	const urls: Record<Transport, string> = { TCP: server.url, "a unix socket": server.unixSocketUrl, TLS: server.tlsUrl };

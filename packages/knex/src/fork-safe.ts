@@ -1,33 +1,23 @@
-import { AsyncLocalStorage } from "node:async_hooks";
 import { checkDuration, defaultPoolOptions, OptionError } from "@forksafe/core";
-import {
-	isAlive,
-	isTransient,
-	Client as PgClient,
-	type ClientConfig as PgClientConfig,
-	Pool as PgPool,
-	ping,
-	ref,
-	ServerWatch,
-	unref,
-} from "@forksafe/pg";
 import knex, { type Knex } from "knex";
-import pg from "pg";
 import { TimeoutError } from "tarn";
+import type { DialectSupport, KnexClientConstructor } from "./dialect-support.ts";
 import {
 	assertKnexInternals,
-	extendsPg,
+	DIALECTS,
+	dialectClass,
+	driverOf,
 	type KnexClientClass,
-	type KnexClientInternals,
 	type KnexConnection,
 	type KnexRunnerInternals,
 	type KnexTransactionInternals,
-	PG_DIALECTS,
-	pgDialect,
 	usesPgNative,
 } from "./knex-internals.ts";
+import { mysqlSupport } from "./mysql-support.ts";
+import { isConnectError, open } from "./opening.ts";
+import { postgresSupport } from "./postgres-support.ts";
 import { leaseStreams } from "./stream-lease.ts";
-import { checkFunction, type TarnPoolOptions } from "./tarn-options.ts";
+import { checkFunction, DEFAULT_CREATE_TIMEOUT_MILLIS, type TarnPoolOptions } from "./tarn-options.ts";
 import { TarnPool } from "./tarn-pool.ts";
 
 type ForkSafePoolOptions =
@@ -55,16 +45,17 @@ declare module "knex" {
  * Makes a class for Knex's `client` option whose pool may be used by the process that created it and by every process
  * forked from it.
  *
- * @param dialect `pg` (or `postgres`, `postgresql`), `cockroachdb`, `redshift`, or a Knex client class that extends one
+ * @param dialect `pg` (or `postgres`, `postgresql`), `cockroachdb`, `redshift`, `mysql2`, or a Knex client class that extends one
  * of theirs, from whichever copy of Knex
- * @throws OptionError (ERR_FORKSAFE_OPTION) for a dialect whose driver is not pg
+ * @throws OptionError (ERR_FORKSAFE_OPTION) for a dialect whose driver is neither pg nor mysql2
  * @example
  * ```ts
  * const db = knex({ client: forkSafe("cockroachdb"), connection: process.env.DATABASE_URL });
  * ```
  */
 export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
-	const Base = baseClass(dialect) as unknown as new (config: Knex.Config) => KnexClientInternals;
+	const { Client, support } = supported(dialect);
+	const Base = support.guarded(Client as unknown as KnexClientConstructor);
 
 	class ForkSafeClient extends Base {
 		constructor(config: Knex.Config) {
@@ -77,13 +68,8 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 			super(config);
 		}
 
-		override _driver(): object {
-			// An instance of pg's own class, not a plain object: withUserParams copies plain objects member by member.
-			return Object.create(pg, { Client: { value: PgClient, enumerable: true } });
-		}
-
 		override initializePool(config: Knex.Config = this.config): void {
-			if (config.connectionPool) checkConnectionPool(config.connectionPool, this);
+			if (config.connectionPool) checkConnectionPool(config.connectionPool, this, support);
 			if (this.pool !== undefined || config.connectionPool) {
 				super.initializePool(config);
 				return;
@@ -97,7 +83,7 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 			const { allowExitOnIdle = true, ...tarnOptions } = pool;
 			const settings = super.getPoolSettings(tarnOptions);
 			const create = settings["create"] as (callback: unknown, signal: AbortSignal) => Promise<KnexConnection>;
-			const servers = new ServerWatch<KnexConnection>((connection) => {
+			const watch = support.watchServers((connection) => {
 				(this.pool as TarnPool<KnexConnection> | undefined)?.evict(connection);
 			});
 			const care: Partial<TarnPoolOptions<KnexConnection>> = {
@@ -105,53 +91,19 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 				connectHeadStartMillis: defaultPoolOptions.connectHeadStartMillis,
 				maxConnecting: defaultPoolOptions.maxConnecting,
 				keepsMin: true,
-				ping,
-				isTransient: (error, hasConnected) => connectErrors.has(error as object) && isTransient(error, hasConnected),
-				...(allowExitOnIdle && { ref, unref }),
+				ping: support.ping,
+				isTransient: (error, hasConnected) => isConnectError(error) && support.isTransient(error, hasConnected),
+				...(allowExitOnIdle && { ref: support.ref, unref: support.unref }),
 			};
 			return {
 				...care,
 				...settings,
 				create: async (callback: unknown, signal: AbortSignal) => {
-					const connection = await open(() => create(callback, signal), signal);
-					servers.watch(connection);
+					const connection = await open(() => create(callback, signal), signal, support.giveUp);
+					watch(connection);
 					return connection;
 				},
 			};
-		}
-
-		override async _acquireOnlyConnection(): Promise<KnexConnection> {
-			const { createTimeoutMillis = DEFAULT_CREATE_TIMEOUT_MILLIS } = this.config.pool ?? {};
-			// Knex passes on what a `connection` function gives, a url too.
-			const given: string | PgClientConfig = this.connectionSettings;
-			const settings: PgClientConfig = typeof given === "string" ? { connectionString: given } : given;
-			const connection: KnexConnection = new this.driver.Client({
-				connectionTimeoutMillis: createTimeoutMillis,
-				...settings,
-				// Knex hides it from loggers, and so from the line above.
-				password: settings.password,
-				processWatch: (this.pool as TarnPool<KnexConnection> | undefined)?.processWatch,
-			});
-			connection.on("error", (error) => {
-				connection.__knex__disposed = error;
-			});
-			connection.on("end", () => {
-				connection.__knex__disposed ??= "Connection ended unexpectedly";
-			});
-			const current = opening.getStore();
-			if (current !== undefined) {
-				// Knex may have waited for a `connection` function, and the process may be another one since.
-				(this.pool as TarnPool<KnexConnection> | undefined)?.look();
-				current.signal.throwIfAborted();
-				current.connection = connection;
-			}
-			try {
-				await connection.connect();
-			} catch (error) {
-				connectErrors.add(error as object);
-				throw error;
-			}
-			return connection;
 		}
 
 		/** What comes back after `destroy()` went with the pool: in a forked child, the parent's connections. */
@@ -161,7 +113,7 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 
 		/** Asked before an idle connection is handed out, after Knex's own checks. */
 		override async validateConnection(connection: KnexConnection): Promise<boolean> {
-			return isAlive(connection) && super.validateConnection(connection);
+			return support.isAlive(connection) && super.validateConnection(connection);
 		}
 
 		override async acquireConnection(): Promise<KnexConnection> {
@@ -205,35 +157,6 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 /** For Knex's `client` option, in place of `"pg"`. */
 export const ForkSafePostgres: KnexClientClass = forkSafe("pg");
 
-/** A `create` in progress, with the connection that it has opened so far. */
-interface Opening {
-	readonly signal: AbortSignal;
-	connection?: KnexConnection;
-}
-
-const opening = new AsyncLocalStorage<Opening>();
-
-/** What a client could not connect for. Whatever else fails in a create is the application's own, and does not pass by itself. */
-const connectErrors = new WeakSet<object>();
-
-/** Knex has 30 s. */
-const DEFAULT_CREATE_TIMEOUT_MILLIS = 10_000;
-
-/** Closes the connection when the version check, `searchPath` or `afterCreate` fails or takes too long: Knex leaks it. */
-async function open(create: () => Promise<KnexConnection>, signal: AbortSignal): Promise<KnexConnection> {
-	const current: Opening = { signal };
-	const close = (): void => void current.connection?.end().catch(() => {});
-	signal.addEventListener("abort", close, { once: true });
-	try {
-		return await opening.run(current, create);
-	} catch (error) {
-		close();
-		throw error;
-	} finally {
-		signal.removeEventListener("abort", close);
-	}
-}
-
 /** What Knex keeps to itself of the pool's options, and uses unchecked. */
 function checkKnexOptions(pool: Knex.PoolConfig = {}): void {
 	for (const name of ["afterCreate", "validate"] as const) checkFunction(name, pool[name]);
@@ -247,29 +170,46 @@ function checkKnexOptions(pool: Knex.PoolConfig = {}): void {
 }
 
 /** The connections of another pool would not be guarded. */
-function checkConnectionPool(pool: unknown, client: object): void {
+function checkConnectionPool(pool: unknown, client: object, { isGuardedPool }: DialectSupport): void {
 	// Knex 3.1 ignores the option.
 	if (!("initializeExternalPool" in client)) {
 		throw new OptionError("connectionPool", pool, "is not known to this version of Knex: use pool, or Knex 3.3");
 	}
-	if (!(pool instanceof TarnPool || pool instanceof PgPool)) {
+	if (!(pool instanceof TarnPool || isGuardedPool(pool))) {
 		throw new OptionError("connectionPool", pool, "must be a TarnPool of @forksafe/knex or a Pool of @forksafe/pg");
 	}
 }
 
-function baseClass(dialect: string | KnexClientClass): KnexClientClass {
-	const Base = typeof dialect === "string" ? pgDialect(dialect) : dialect;
-	if (typeof Base !== "function" || !extendsPg(Base)) {
-		throw new OptionError(
-			"dialect",
-			dialect,
-			`must be one of ${PG_DIALECTS.join(", ")}, or a class that extends one of their clients: other drivers cannot be guarded`,
-			!String(dialect).includes("://"), // a url, with a password in it
-		);
+const OPEN_FILE =
+	"has no connection to forget, but an open file, which must not be carried over a fork: create the Knex after it";
+/** Why it cannot be guarded, and what to do. */
+const REFUSALS: Readonly<Record<string, string>> = {
+	pgnative: "uses pg-native, whose sockets cannot be guarded: use pg",
+	mysql: "uses a driver that is not maintained any more: use mysql2",
+	mariadb: "uses a driver whose sockets cannot be reached: use mysql2, which speaks to MariaDB too",
+	mssql: "uses tedious, which ends a connection by telling the server: create the Knex after the fork",
+	oracledb: "uses a driver whose sockets cannot be reached: create the Knex after the fork",
+	"better-sqlite3": OPEN_FILE,
+	sqlite: OPEN_FILE,
+	sqlite3: OPEN_FILE,
+};
+/** @throws OptionError (ERR_FORKSAFE_OPTION) saying why a dialect cannot be guarded, and what to do */
+function supported(dialect: string | KnexClientClass): { Client: KnexClientClass; support: DialectSupport } {
+	const Client = typeof dialect === "string" ? dialectClass(dialect) : dialect;
+	const driver = typeof Client === "function" ? driverOf(Client) : undefined;
+	if (typeof Client !== "function" || driver === undefined) {
+		throw new OptionError("dialect", dialect, refusal(dialect), !String(dialect).includes("://")); // a url, with a password in it
 	}
-	if (usesPgNative(Base)) {
-		throw new OptionError("dialect", dialect, "uses pg-native, whose sockets cannot be guarded: use pg");
-	}
-	assertKnexInternals(Base);
-	return Base;
+	if (usesPgNative(Client)) throw new OptionError("dialect", dialect, REFUSALS["pgnative"] as string);
+	assertKnexInternals(Client);
+	return { Client, support: (driver === "pg" ? postgresSupport : mysqlSupport) as unknown as DialectSupport };
+}
+
+function refusal(dialect: unknown): string {
+	const name = typeof dialect === "function" ? (dialect.prototype as { driverName?: unknown } | undefined)?.driverName : dialect;
+	const known = typeof name === "string" && Object.hasOwn(REFUSALS, name) ? REFUSALS[name] : undefined;
+	return (
+		known ??
+		`must be one of ${DIALECTS.join(", ")}, or a class that extends one of their clients: other drivers cannot be guarded`
+	);
 }

@@ -1,6 +1,6 @@
 /**
  * What forksafe relies on inside Knex beyond its documented interface, read from Knex 3.3.0 (`lib/client.js`,
- * `lib/dialects/postgres/index.js`) and the same in 3.1.0. `assertKnexInternals` fails with a clear message when another
+ * `lib/dialects/postgres/index.js`, `lib/dialects/mysql/index.js`) and the same in 3.1.0. `assertKnexInternals` fails with a clear message when another
  * version has changed it.
  *
  * Rules that follow from how Knex treats its clients: transactions and `withUserParams` copy a client by
@@ -9,11 +9,15 @@
  */
 import { createRequire } from "node:module";
 import type { Readable } from "node:stream";
-import type { Client as PgClient } from "@forksafe/pg";
+import type { ProcessChange } from "@forksafe/core";
 import type { Knex } from "knex";
 
-/** A connection, with what Knex writes on it. */
-export interface KnexConnection extends PgClient {
+/** A connection of ours, of whichever driver, with what Knex writes on it. */
+export interface KnexConnection {
+	/** @throws InheritedConnectionError when another process has opened it */
+	assertOwn(): void;
+	/** Forgets it, without a byte written. */
+	discard(change: ProcessChange): void;
 	/** Why Knex's own validation will not let it be used again. */
 	__knex__disposed?: unknown;
 }
@@ -24,11 +28,16 @@ export interface KnexClientInternals extends Knex.Client {
 	_ownsPool: boolean;
 	/** Returns what Knex calls `driver.Client` on. */
 	_driver(): object;
-	/** Opens a connection; `acquireRawConnection` sets it up. */
+	/** Opens a connection, and sets it up. */
+	acquireRawConnection(): Promise<KnexConnection>;
+	/** pg: the part of `acquireRawConnection` that opens it. */
 	_acquireOnlyConnection(): Promise<KnexConnection>;
+	/** MySQL: sends a query. */
+	_query(connection: KnexConnection, query: unknown): Promise<unknown>;
 	getPoolSettings(pool: unknown): Record<string, unknown>;
 	acquireConnection(): Promise<KnexConnection>;
 	releaseConnection(connection: KnexConnection): Promise<void>;
+	destroyRawConnection(connection: KnexConnection): Promise<void>;
 	/** Makes what runs one query. */
 	runner(builder: unknown): KnexRunnerInternals;
 	/** Lets the rows of a query flow into `output`. */
@@ -55,26 +64,34 @@ export type KnexClientClass = typeof Knex.Client;
 /** With `require`: Knex is CommonJS, and has its dialects in files that it does not export by name. */
 const require = createRequire(import.meta.url);
 
+/** The drivers whose connections can be guarded. */
+export type DriverName = "pg" | "mysql2";
+
 const DIALECT_FILES: Record<string, string> = {
 	pg: "postgres",
 	postgres: "postgres",
 	postgresql: "postgres",
 	cockroachdb: "cockroachdb",
 	redshift: "redshift",
+	mysql2: "mysql2",
 };
 
-/** Names of the dialects whose driver is pg. */
-export const PG_DIALECTS: readonly string[] = Object.keys(DIALECT_FILES);
+/** Names of the dialects that have such a driver. */
+export const DIALECTS: readonly string[] = Object.keys(DIALECT_FILES);
 
-/** @returns undefined for a dialect whose driver is not pg */
-export function pgDialect(name: string): KnexClientClass | undefined {
+/** @returns Knex's own class, or undefined for a dialect with another driver */
+export function dialectClass(name: string): KnexClientClass | undefined {
 	const file = Object.hasOwn(DIALECT_FILES, name) ? DIALECT_FILES[name] : undefined;
 	return file === undefined ? undefined : (require(`knex/lib/dialects/${file}/index.js`) as KnexClientClass);
 }
 
-/** By what Knex's PostgreSQL client says of itself, not by which class it is: the application may have another copy of Knex. */
-export function extendsPg(Client: KnexClientClass): boolean {
-	return pgPrototype(Client) !== undefined;
+/**
+ * By what Knex's client says of itself, not by which class it is: the application may have another copy of Knex.
+ *
+ * @returns undefined for a class with another driver
+ */
+export function driverOf(Client: KnexClientClass): DriverName | undefined {
+	return driverPrototype(Client)?.driverName as DriverName | undefined;
 }
 
 /**
@@ -88,8 +105,8 @@ export function usesPgNative(Client: KnexClientClass): boolean {
 
 const RELIED_ON = [
 	"_driver",
-	"_acquireOnlyConnection",
 	"acquireRawConnection",
+	"destroyRawConnection",
 	"getPoolSettings",
 	"initializePool",
 	"releaseConnection",
@@ -97,15 +114,17 @@ const RELIED_ON = [
 	"stream",
 	"transaction",
 ];
+const RELIED_ON_OF_DRIVER: Record<DriverName, string> = { pg: "_acquireOnlyConnection", mysql2: "_query" };
 const RELIED_ON_IN_RUNNER = ["pipe", "stream"];
 
 /** @throws Error naming the member that this Knex does not have any more */
 export function assertKnexInternals(Client: KnexClientClass): void {
-	assertMembers("client", Client.prototype, RELIED_ON);
+	const prototype = driverPrototype(Client);
+	const ofDriver = prototype === undefined ? [] : [RELIED_ON_OF_DRIVER[prototype.driverName as DriverName]];
+	assertMembers("client", Client.prototype, [...RELIED_ON, ...ofDriver]);
 	// That of the same copy of Knex, which only its own client can make.
-	const postgres = pgPrototype(Client);
-	if (postgres !== undefined)
-		assertMembers("Runner", postgres.runner.call(Object.create(postgres), undefined), RELIED_ON_IN_RUNNER);
+	const runner: object | undefined = prototype?.runner.call(Object.create(prototype), undefined);
+	if (runner !== undefined) assertMembers("Runner", runner, RELIED_ON_IN_RUNNER);
 }
 
 function assertMembers(what: string, members: object, names: readonly string[]): void {
@@ -115,10 +134,10 @@ function assertMembers(what: string, members: object, names: readonly string[]):
 	}
 }
 
-/** Where a Knex client class has come to what all clients over pg have in common. */
-function pgPrototype(Client: KnexClientClass): KnexClientInternals | undefined {
+/** Where a Knex client class has come to what all clients over its driver have in common. */
+function driverPrototype(Client: KnexClientClass): KnexClientInternals | undefined {
 	for (const prototype of prototypes(Client)) {
-		if (Object.hasOwn(prototype, "driverName") && prototype.driverName === "pg") return prototype;
+		if (Object.hasOwn(prototype, "driverName") && ["pg", "mysql2"].includes(prototype.driverName)) return prototype;
 	}
 	return undefined;
 }

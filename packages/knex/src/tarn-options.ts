@@ -77,6 +77,9 @@ export interface TarnPoolOptions<R extends object> {
 	onProcessChange?: (change: ProcessChange) => void;
 }
 
+/** How long a Knex of ours lets a create take. Knex has 30 s. */
+export const DEFAULT_CREATE_TIMEOUT_MILLIS = 10_000;
+
 const NAMES_IN_ENGINE: Record<string, keyof EngineOptions> = {
 	max: "max",
 	name: "name",

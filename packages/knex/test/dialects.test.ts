@@ -6,12 +6,12 @@ import { expect } from "chai";
 import knex from "knex";
 import { thrown } from "../../../test/support/promises.ts";
 import { ForkSafePostgres, forkSafe, type KnexClientClass, TarnPool } from "../src/index.ts";
-import { pgDialect } from "../src/knex-internals.ts";
+import { dialectClass } from "../src/knex-internals.ts";
 import { backendOf, destroyAll, hold, open, poolOf } from "./support/database.ts";
 import { dialectOf31, knex31 } from "./support/subjects.ts";
 
 const require = createRequire(import.meta.url);
-const postgres = pgDialect("pg") as KnexClientClass;
+const postgres = dialectClass("pg") as KnexClientClass;
 
 describe("forkSafe", () => {
 	afterEach(destroyAll);
@@ -21,7 +21,7 @@ describe("forkSafe", () => {
 		it(`guards ${name}`, async () => {
 			// Given, because CockroachDB's client cannot read PostgreSQL's.
 			const { db } = open({ client: forkSafe(name), version: "18" });
-			expect(db.client).to.be.instanceOf(pgDialect(name)).and.to.include({ driverName });
+			expect(db.client).to.be.instanceOf(dialectClass(name)).and.to.include({ driverName });
 			expect(poolOf(db)).to.be.instanceOf(TarnPool);
 			expect(await hold(db)).to.be.instanceOf(GuardedClient);
 			expect(await backendOf(db)).to.be.a("number");
@@ -71,8 +71,11 @@ describe("forkSafe", () => {
 
 	class NoClient {}
 	const refused: unknown[] = [
-		"mysql2",
+		"mysql",
+		"mariadb",
 		"sqlite3",
+		"better-sqlite3",
+		"mssql",
 		"oracledb",
 		"pgnative",
 		"toString",
@@ -85,7 +88,8 @@ describe("forkSafe", () => {
 		NoClient,
 		() => {},
 		knex.Client,
-		require("knex/lib/dialects/mysql2/index.js"),
+		require("knex/lib/dialects/mysql/index.js"),
+		require("knex/lib/dialects/better-sqlite3/index.js"),
 		require("knex/lib/dialects/pgnative/index.js"),
 		knex31.Client,
 		dialectOf31("pgnative"),
@@ -102,9 +106,9 @@ describe("forkSafe", () => {
 	}
 
 	it("says which dialects there are, and that pg-native is to be replaced by pg", () => {
-		expect(thrown(() => forkSafe("mysql2")))
+		expect(thrown(() => forkSafe("mongodb")))
 			.to.have.property("message")
-			.that.includes("one of pg, postgres, postgresql, cockroachdb, redshift");
+			.that.includes("one of pg, postgres, postgresql, cockroachdb, redshift, mysql2");
 		for (const PgNative of [require("knex/lib/dialects/pgnative/index.js") as KnexClientClass, dialectOf31("pgnative")]) {
 			class Mine extends PgNative {}
 			for (const Client of [PgNative, Mine]) {
@@ -115,6 +119,25 @@ describe("forkSafe", () => {
 			}
 		}
 	});
+
+	for (const [dialect, advice] of [
+		["mysql", "use mysql2"],
+		["mariadb", "use mysql2, which speaks to MariaDB too"],
+		["mssql", "create the Knex after the fork"],
+		["oracledb", "create the Knex after the fork"],
+		["sqlite3", "must not be carried over a fork"],
+		["better-sqlite3", "must not be carried over a fork"],
+		["pgnative", "use pg"],
+	] as const) {
+		it(`says why ${dialect} is refused, and what to do`, () => {
+			const Client: KnexClientClass = require(`knex/lib/dialects/${dialect}/index.js`);
+			for (const given of [dialect, Client, class extends Client {}]) {
+				expect(thrown(() => forkSafe(given)))
+					.to.have.property("message")
+					.that.includes(advice);
+			}
+		});
+	}
 
 	it("refuses a class in which something is missing that it relies on", () => {
 		class Future extends postgres {}

@@ -2,7 +2,7 @@ import { createRequire } from "node:module";
 import { expect } from "chai";
 import { thrown } from "../../../test/support/promises.ts";
 import type { KnexClientClass } from "../src/index.ts";
-import { assertKnexInternals, PG_DIALECTS, pgDialect } from "../src/knex-internals.ts";
+import { assertKnexInternals, DIALECTS, dialectClass } from "../src/knex-internals.ts";
 import { dialectOf31 } from "./support/subjects.ts";
 
 const require = createRequire(import.meta.url);
@@ -14,9 +14,9 @@ describe("what is relied on inside Knex", () => {
 		});
 	}
 
-	for (const name of PG_DIALECTS) {
+	for (const name of DIALECTS) {
 		it(`is there in the client of ${name}`, () => {
-			assertKnexInternals(pgDialect(name) as KnexClientClass);
+			assertKnexInternals(dialectClass(name) as KnexClientClass);
 		});
 	}
 
@@ -29,7 +29,7 @@ describe("what is relied on inside Knex", () => {
 		"runner",
 	]) {
 		it(`is missed by name when ${member} is gone`, () => {
-			for (const Client of [pgDialect("pg") as KnexClientClass, dialectOf31("postgres")]) {
+			for (const Client of [dialectClass("pg") as KnexClientClass, dialectOf31("postgres")]) {
 				class Future extends Client {}
 				Object.defineProperty(Future.prototype, member, { value: undefined });
 				expect(thrown(() => assertKnexInternals(Future)))
@@ -43,7 +43,7 @@ describe("what is relied on inside Knex", () => {
 	}
 
 	for (const [copy, Client] of [
-		["knex", pgDialect("pg") as KnexClientClass],
+		["knex", dialectClass("pg") as KnexClientClass],
 		["knex-3.1", dialectOf31("postgres")],
 	] as const) {
 		it(`is missed by name when it is gone from the Runner of ${copy}`, () => {
@@ -62,6 +62,6 @@ describe("what is relied on inside Knex", () => {
 		class Future {}
 		expect(thrown(() => assertKnexInternals(Future as unknown as KnexClientClass)))
 			.to.have.property("message")
-			.that.includes("_driver, _acquireOnlyConnection, acquireRawConnection, getPoolSettings, initializePool");
+			.that.includes("_driver, acquireRawConnection, destroyRawConnection, getPoolSettings, initializePool");
 	});
 });

@@ -36,6 +36,21 @@ export function ping(connection: Connection & Guarded, signal: AbortSignal): Pro
 	return promise;
 }
 
+/**
+ * Ends a connection: by COM_QUIT, or at once when it can say nothing any more, because it is broken or inherited.
+ *
+ * @returns fulfilled when its socket is closed. mysql2's own `end()` is over as soon as COM_QUIT is written
+ */
+export async function end(connection: Connection & Guarded): Promise<void> {
+	if (connection.isInherited()) return;
+	const { stream } = internals(connection);
+	if (stream.destroyed) return;
+	const closed = new Promise<void>((resolve) => void stream.once("close", () => resolve()));
+	if (isAlive(connection)) connection.end();
+	else giveUp(connection);
+	await closed;
+}
+
 /** Closes the socket of a connection that nobody waits for any more, without a word to the server. */
 export function giveUp(connection: Connection & Guarded): void {
 	if (connection.isInherited()) return;

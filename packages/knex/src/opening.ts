@@ -1,0 +1,53 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { KnexConnection } from "./knex-internals.ts";
+
+/** A `create` in progress, with the connection that it has opened so far. */
+export interface Opening<C extends KnexConnection = KnexConnection> {
+	readonly signal: AbortSignal;
+	connection?: C;
+}
+
+const opening = new AsyncLocalStorage<Opening>();
+const connectErrors = new WeakSet<object>();
+
+/** The create that this belongs to; undefined for a connection that Knex opens beside its pool (to cancel a query). */
+export function currentOpening(): Opening | undefined {
+	return opening.getStore();
+}
+
+/**
+ * Closes the connection when the version check, `searchPath` or `afterCreate` fails or takes too long: Knex leaks it.
+ *
+ * @param giveUp closes a connection that nobody waits for any more
+ */
+export async function open<C extends KnexConnection>(
+	create: () => Promise<C>,
+	signal: AbortSignal,
+	giveUp: (connection: C) => void,
+): Promise<C> {
+	const current: Opening<C> = { signal };
+	const close = (): void => void (current.connection && giveUp(current.connection));
+	signal.addEventListener("abort", close, { once: true });
+	try {
+		return await opening.run(current as Opening, create);
+	} catch (error) {
+		close();
+		throw error;
+	} finally {
+		signal.removeEventListener("abort", close);
+	}
+}
+
+/** What a client could not connect for. Whatever else fails in a create is the application's own, and does not pass by itself. */
+export async function noteConnectError<T>(connect: () => Promise<T>): Promise<T> {
+	try {
+		return await connect();
+	} catch (error) {
+		connectErrors.add(error as object);
+		throw error;
+	}
+}
+
+export function isConnectError(error: unknown): boolean {
+	return connectErrors.has(error as object);
+}
