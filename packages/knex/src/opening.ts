@@ -26,7 +26,9 @@ export async function open<C extends KnexConnection>(
 	giveUp: (connection: C) => void,
 ): Promise<C> {
 	const current: Opening<C> = { signal };
-	const close = (): void => void (current.connection && giveUp(current.connection));
+	const close = (): void => {
+		if (current.connection !== undefined) giveUp(current.connection);
+	};
 	signal.addEventListener("abort", close, { once: true });
 	try {
 		return await opening.run(current as Opening, create);
