@@ -1,7 +1,7 @@
 /**
  * How fast are the pools? Times are reported, never asserted.
  *
- * `node bench/bench.ts [--only acquire|connect] [--rounds N] [--short] [--json FILE]`
+ * `node bench/bench.ts [--only acquire|connect|queries] [--rounds N] [--short] [--json FILE]`
  */
 import { writeFileSync } from "node:fs";
 import os from "node:os";
@@ -11,6 +11,7 @@ import { table } from "../demo/table.ts";
 import { acquireTargets, measureAcquire, reportAcquire } from "./acquire.ts";
 import { connectTargets, measureConnect, reportConnect } from "./connect.ts";
 import { type Effort, SHORT, USUAL } from "./effort.ts";
+import { measureQueries, queryTargets, reportQueries } from "./queries.ts";
 import { isMet, type Target, targetRow } from "./target.ts";
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(130));
@@ -24,24 +25,32 @@ const { values } = parseArgs({
 	},
 });
 const { only } = values;
-if (only !== undefined && only !== "acquire" && only !== "connect") throw new Error(`--only acquire or connect: ${only}`);
+const parts = ["acquire", "connect", "queries"];
+if (only !== undefined && !parts.includes(only)) throw new Error(`--only ${parts.join(" or ")}: ${only}`);
+const isWanted = (part: string): boolean => only === undefined || only === part;
 const effort = withRounds(values.short ? SHORT : USUAL, values.rounds);
 const targets: Target[] = [];
 const measured: Record<string, unknown> = {};
 
 console.log(`node ${process.version} (V8 ${process.versions.v8}), ${machine()}\n`);
-if (only !== "connect") {
+if (isWanted("acquire")) {
 	const results = measureAcquire(effort, progress);
 	console.log(`${reportAcquire(results, effort)}\n`);
 	console.log("The bare stack's time is mostly that of the loop around it and of its await; it is in every other time too.\n");
 	targets.push(...acquireTargets(results));
 	measured["acquire"] = results;
 }
-if (only !== "acquire") {
+if (isWanted("connect")) {
 	const results = await measureConnect(effort, progress);
 	console.log(`${reportConnect(results, effort)}\n`);
 	targets.push(...connectTargets(results));
 	measured["connect"] = results;
+}
+if (isWanted("queries")) {
+	const results = await measureQueries(effort, progress);
+	console.log(`${reportQueries(results, effort)}\n`);
+	targets.push(...queryTargets(results));
+	measured["queries"] = results;
 }
 console.log(targetReport());
 if (values.json !== undefined) {

@@ -12,6 +12,9 @@ export interface Effort {
 	readonly connectRounds: number;
 	/** Each in a fresh process. */
 	readonly coldConnectRounds: number;
+	/** So many slices of each Knex for each kind of query. */
+	readonly queryPairs: number;
+	readonly queryConcurrencies: readonly number[];
 }
 
 export const USUAL: Effort = {
@@ -24,6 +27,8 @@ export const USUAL: Effort = {
 	allocationOperations: 50_000,
 	connectRounds: 31,
 	coldConnectRounds: 11,
+	queryPairs: 16,
+	queryConcurrencies: [1, 10, 100],
 };
 
 export const SHORT: Effort = {
@@ -36,4 +41,6 @@ export const SHORT: Effort = {
 	allocationOperations: 20_000,
 	connectRounds: 5,
 	coldConnectRounds: 1,
+	queryPairs: 4,
+	queryConcurrencies: [10],
 };

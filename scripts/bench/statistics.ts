@@ -33,3 +33,23 @@ export function inOrderOf<T>(round: number, all: readonly T[]): T[] {
 	const order = [...all.slice(first), ...all.slice(0, first)];
 	return round % 2 === 0 ? order : order.reverse();
 }
+
+/** The mean and what it lies within with a confidence of 95 %, as in `0.912 (0.905-0.919)`; values are taken for normal. */
+export function withInterval(values: readonly number[], digits: number): string {
+	const count = values.length;
+	const mean = values.reduce((sum, value) => sum + value, 0) / count;
+	const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (count - 1);
+	const margin = studentT(count - 1) * Math.sqrt(variance / count);
+	return `${mean.toFixed(digits)} (${(mean - margin).toFixed(digits)}-${(mean + margin).toFixed(digits)})`;
+}
+
+/** Student's t of 95 %, two-sided, by Cornish and Fisher's expansion around the normal quantile: within 1 % from 3 degrees on. */
+function studentT(degrees: number): number {
+	const z = 1.959964;
+	return (
+		z +
+		(z ** 3 + z) / (4 * degrees) +
+		(5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * degrees ** 2) +
+		(3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / (384 * degrees ** 3)
+	);
+}
