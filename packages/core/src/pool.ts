@@ -202,6 +202,15 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	}
 
 	/**
+	 * An idle connection that can be handed out at once, without anything to wait for; undefined when there is none, or somebody
+	 * waits already. `leakThresholdMillis` does not watch it, unless by {@link Pool.watchHolder}.
+	 */
+	tryAcquire(): R | undefined {
+		this.#look();
+		return acquireChannel.hasSubscribers ? undefined : this.#takeIdle();
+	}
+
+	/**
 	 * Gives a connection back. One that has ended meanwhile, or was inherited, is none of the pool's business any more:
 	 * releasing it changes nothing.
 	 *
@@ -381,15 +390,17 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	#acquire(options: AcquireOptions | undefined): Promise<R> {
 		this.#look();
 		if (options !== undefined) return this.#acquireWith(options);
-		if (this.#waiters.size === 0) {
-			const entry = this.#idle.at(-1);
-			if (entry !== undefined && this.#isFresh(entry) && this.#driver.isAlive(entry.resource as R)) {
-				this.#idle.pop();
-				this.#driver.ref?.(entry.resource as R);
-				return Promise.resolve(this.#take(entry));
-			}
-		}
-		return this.#wait(this.options.acquireTimeoutMillis).promise;
+		const resource = this.#takeIdle();
+		return resource === undefined ? this.#wait(this.options.acquireTimeoutMillis).promise : Promise.resolve(resource);
+	}
+
+	#takeIdle(): R | undefined {
+		if (this.#waiters.size > 0) return undefined;
+		const entry = this.#idle.at(-1);
+		if (entry === undefined || !this.#isFresh(entry) || !this.#driver.isAlive(entry.resource as R)) return undefined;
+		this.#idle.pop();
+		this.#driver.ref?.(entry.resource as R);
+		return this.#take(entry);
 	}
 
 	#acquireWith(options: AcquireOptions): Promise<R> {

@@ -107,24 +107,19 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 		}
 
 		/** What comes back after `destroy()` went with the pool: in a forked child, the parent's connections. */
-		override async releaseConnection(connection: KnexConnection): Promise<void> {
-			if (this.pool !== undefined) await super.releaseConnection(connection);
+		override releaseConnection(connection: KnexConnection): Promise<void> {
+			return this.pool === undefined ? Promise.resolve() : super.releaseConnection(connection);
 		}
 
 		/** Asked before an idle connection is handed out, after Knex's own checks. */
-		override async validateConnection(connection: KnexConnection): Promise<boolean> {
-			return support.isAlive(connection) && super.validateConnection(connection);
+		override validateConnection(connection: KnexConnection): Promise<boolean> {
+			const isValid: unknown = support.isAlive(connection) && super.validateConnection(connection);
+			// Knex's own may answer at once, and is then not waited for.
+			return isValid as Promise<boolean>;
 		}
 
-		override async acquireConnection(): Promise<KnexConnection> {
-			try {
-				return await super.acquireConnection();
-			} catch (error) {
-				// Knex does this itself, unless it has another copy of tarn than this package.
-				if (!(error instanceof TimeoutError)) throw error;
-				const timeout = new knex.KnexTimeoutError("Knex: Timeout acquiring a connection. The pool is probably full.");
-				throw Object.assign(timeout, { cause: error });
-			}
+		override acquireConnection(): Promise<KnexConnection> {
+			return super.acquireConnection().catch(rejectAsKnex);
 		}
 
 		/** Knex releases the connection of a stream twice. */
@@ -156,6 +151,13 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 
 /** For Knex's `client` option, in place of `"pg"`. */
 export const ForkSafePostgres: KnexClientClass = forkSafe("pg");
+
+/** Knex does this itself, unless it has another copy of tarn than this package. */
+function rejectAsKnex(error: unknown): never {
+	if (!(error instanceof TimeoutError)) throw error;
+	const timeout = new knex.KnexTimeoutError("Knex: Timeout acquiring a connection. The pool is probably full.");
+	throw Object.assign(timeout, { cause: error });
+}
 
 /** What Knex keeps to itself of the pool's options, and uses unchecked. */
 function checkKnexOptions(pool: Knex.PoolConfig = {}): void {

@@ -22,8 +22,8 @@ export class Acquire<R> implements Queued<Acquire<R>> {
 	/** Why a create failed while this one waited: what it is told when its time is up. */
 	possibleTimeoutCause: Error | null = null;
 	readonly timeoutMillis: number;
-	/** @internal Milliseconds of `performance.now()`. */
-	readonly since: number = performance.now();
+	/** @internal Since when its time runs, in milliseconds of `performance.now()`: it does not, while it has a resource in prospect. */
+	since = 0;
 	/** @internal While it waits, and is not being validated for. */
 	ticket: Ticket<R> | undefined = undefined;
 	/** @internal Lets go of what it waited for. */
@@ -33,13 +33,22 @@ export class Acquire<R> implements Queued<Acquire<R>> {
 	/** @internal */
 	isPending = true;
 	readonly #deferred = Promise.withResolvers<R>();
-	readonly #stopDeadline: () => void;
+	#stopDeadline: (() => void) | undefined;
 
-	/** @param startDeadline calls back when its time is up, and returns what stops that */
-	constructor(timeoutMillis: number, startDeadline: (millis: number, action: () => void) => () => void) {
+	constructor(timeoutMillis: number) {
 		this.timeoutMillis = timeoutMillis;
 		this.promise = this.#deferred.promise;
-		this.#stopDeadline = startDeadline(timeoutMillis, () => this.onTimeout());
+	}
+
+	/**
+	 * @internal Its time runs from now on, if it does not yet.
+	 *
+	 * @param start calls back when a time is up, and returns what stops that
+	 */
+	startDeadline(start: (millis: number, action: () => void) => () => void): void {
+		if (this.#stopDeadline !== undefined || !this.isPending) return;
+		this.since = performance.now();
+		this.#stopDeadline = start(this.timeoutMillis, () => this.onTimeout());
 	}
 
 	abort(): void {
@@ -68,6 +77,6 @@ export class Acquire<R> implements Queued<Acquire<R>> {
 
 	#settle(): void {
 		this.isPending = false;
-		this.#stopDeadline();
+		this.#stopDeadline?.();
 	}
 }

@@ -12,6 +12,7 @@ import {
 	type AcquirePhase,
 	AcquireTimeoutError,
 	ConnectError,
+	currentGeneration,
 	Pool as Engine,
 	type PoolStats,
 	type ProcessChange,
@@ -113,7 +114,7 @@ export class TarnPool<R extends object> extends Tarn<R> {
 	override acquire(): ReturnType<Tarn<R>["acquire"]> {
 		const eventId = this.eventId++;
 		this._executeEventHandlers("acquireRequest", eventId);
-		const acquire = new Acquire<R>(this.acquireTimeoutMillis, (millis, action) => this.engine.startDeadline(millis, action));
+		const acquire = new Acquire<R>(this.acquireTimeoutMillis);
 		acquire.onTimeout = () => this.timeOut(acquire);
 		if (this.watchesLeaks) acquire.holder = this.holders.getStore() ?? stackAbove(this.acquire);
 		acquire.promise = acquire.promise.then(
@@ -126,9 +127,13 @@ export class TarnPool<R extends object> extends Tarn<R> {
 				throw reason;
 			},
 		);
-		acquire.isInLine = true;
-		this.line.push(acquire);
-		this.hurryAfter(() => this.ask(acquire));
+		const resource = this.line.size === 0 ? this.engine.tryAcquire() : undefined;
+		if (resource === undefined) {
+			this.join(acquire);
+			this.startDeadline(acquire);
+		} else {
+			this.handOver(resource, acquire);
+		}
 		return acquire as unknown as ReturnType<Tarn<R>["acquire"]>;
 	}
 
@@ -183,6 +188,11 @@ export class TarnPool<R extends object> extends Tarn<R> {
 		this.engine.evict(from);
 	}
 
+	/** As tarn's, without a list of nobody. */
+	override _executeEventHandlers(event: string, ...args: unknown[]): void {
+		if (this.emitter.listenerCount(event) > 0) super._executeEventHandlers(event, ...args);
+	}
+
 	override _startReaping(): void {
 		super._startReaping();
 		this.interval?.unref();
@@ -190,7 +200,7 @@ export class TarnPool<R extends object> extends Tarn<R> {
 
 	/** @internal Looks who this process is: what another process has begun to create is aborted. */
 	look(): void {
-		this.engine.stats();
+		if (this.processWatch !== "off") currentGeneration();
 	}
 
 	private readonly host: Host<R> = {
@@ -223,6 +233,12 @@ export class TarnPool<R extends object> extends Tarn<R> {
 		this.engine.release(resource);
 	}
 
+	private join(acquire: Acquire<R>): void {
+		acquire.isInLine = true;
+		this.line.push(acquire);
+		this.hurryAfter(() => this.ask(acquire));
+	}
+
 	private ask(acquire: Acquire<R>): void {
 		const ticket: Ticket<R> = { request: this.engine.request(), acquire };
 		acquire.ticket = ticket;
@@ -234,6 +250,10 @@ export class TarnPool<R extends object> extends Tarn<R> {
 			(resource) => this.offer(resource, ticket),
 			(reason: unknown) => ticket.acquire.reject(reason instanceof ConnectError ? reason.asDriverError() : reason),
 		);
+	}
+
+	private startDeadline(acquire: Acquire<R>): void {
+		acquire.startDeadline((millis, action) => this.engine.startDeadline(millis, action));
 	}
 
 	private leave(acquire: Acquire<R>): void {
@@ -253,10 +273,10 @@ export class TarnPool<R extends object> extends Tarn<R> {
 
 	/** To the first in line, who may be another one than who has sent for it. */
 	private offer(resource: R, ticket: Ticket<R>): void {
-		this.idleSince.delete(resource);
 		const { acquire: sender } = ticket;
 		const { first } = this.line;
 		if (!sender.isPending || first === undefined) {
+			this.idleSince.delete(resource);
 			this.giveBack(resource);
 			return;
 		}
@@ -266,8 +286,13 @@ export class TarnPool<R extends object> extends Tarn<R> {
 			sender.ticket.acquire = sender;
 		}
 		first.ticket = undefined;
-		if (this.validator === undefined || this.fresh.delete(resource)) this.grant(resource, first);
-		else this.validateFor(first, resource, this.validator);
+		this.handOver(resource, first);
+	}
+
+	private handOver(resource: R, acquire: Acquire<R>): void {
+		this.idleSince.delete(resource);
+		if (this.validator === undefined || this.fresh.delete(resource)) this.grant(resource, acquire);
+		else this.validateFor(acquire, resource, this.validator);
 	}
 
 	private grant(resource: R, acquire: Acquire<R>): void {
@@ -295,18 +320,35 @@ export class TarnPool<R extends object> extends Tarn<R> {
 				acquire.isInLine = true;
 				this.line.unshift(acquire);
 				this.ask(acquire);
+				this.startDeadline(acquire);
 			});
 		};
+		let stopDeadline = (): void => {};
+		acquire.onRejected = () => judge(false, new Error("aborted"));
+		const verdict = this.verdictOn(resource, validate);
+		if (typeof verdict === "boolean") {
+			queueMicrotask(() => judge(verdict));
+			return;
+		}
+		this.startDeadline(acquire);
 		const { validateTimeoutMillis } = this.engine.options;
-		const stopDeadline = this.engine.startDeadline(validateTimeoutMillis, () => {
+		stopDeadline = this.engine.startDeadline(validateTimeoutMillis, () => {
 			judge(false, new TimeoutError(`the validation took longer than ${validateTimeoutMillis} ms`));
 		});
-		acquire.onRejected = () => judge(false, new Error("aborted"));
-		const validated = async (): Promise<boolean> => validate(resource);
-		validated().then(
+		verdict.then(
 			(isValid) => judge(Boolean(isValid)),
 			(error: unknown) => judge(false, error),
 		);
+	}
+
+	private verdictOn(resource: R, validate: (resource: R) => boolean | PromiseLike<boolean>): boolean | PromiseLike<boolean> {
+		try {
+			const verdict: unknown = validate(resource);
+			if (verdict !== null && typeof verdict === "object" && "then" in verdict) return verdict as PromiseLike<boolean>;
+			return Boolean(verdict);
+		} catch (error) {
+			return Promise.reject(error);
+		}
 	}
 
 	private timeOut(acquire: Acquire<R>): void {
