@@ -16,7 +16,7 @@ import {
 import { mysqlSupport } from "./mysql-support.ts";
 import { isConnectError, open } from "./opening.ts";
 import { postgresSupport } from "./postgres-support.ts";
-import { leaseStreams } from "./stream-lease.ts";
+import { leasedStream } from "./stream-lease.ts";
 import { checkFunction, DEFAULT_CREATE_TIMEOUT_MILLIS, type TarnPoolOptions } from "./tarn-options.ts";
 import { TarnPool } from "./tarn-pool.ts";
 
@@ -56,6 +56,10 @@ declare module "knex" {
 export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 	const { Client, support } = supported(dialect);
 	const Base = support.guarded(Client as unknown as KnexClientConstructor);
+
+	const stream = leasedStream(({ pool }) => (connection) => {
+		if (pool instanceof TarnPool) pool.ignoreRelease(connection);
+	});
 
 	class ForkSafeClient extends Base {
 		constructor(config: Knex.Config) {
@@ -124,10 +128,9 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 
 		/** Knex releases the connection of a stream twice. */
 		override runner(builder: unknown): KnexRunnerInternals {
-			return leaseStreams(super.runner(builder), (connection) => {
-				const { pool } = this;
-				if (pool instanceof TarnPool) pool.ignoreRelease(connection);
-			});
+			const runner = super.runner(builder);
+			runner.stream = stream;
+			return runner;
 		}
 
 		override transaction(...args: Parameters<Knex.Client["transaction"]>): Knex.Transaction {

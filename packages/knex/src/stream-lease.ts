@@ -4,19 +4,23 @@ import type { KnexClientInternals, KnexConnection, KnexRunnerInternals } from ".
 export type OnLateRelease = (connection: KnexConnection) => void;
 
 /**
- * Makes the streams of a Runner release what they have acquired, once, and nothing else.
+ * In place of a Runner's `stream`: what it has acquired is released once, and nothing else.
  *
  * Knex releases when the query has ended and again when the stream is closed, whoever has the connection by then: another
  * caller can be given one that is inside somebody's transaction (knex#6288). So a stream runs over its client with a lease
  * between the two.
+ *
+ * @param onLateRelease finds who hears of a release that was ignored
  */
-export function leaseStreams(runner: KnexRunnerInternals, onLateRelease: OnLateRelease): KnexRunnerInternals {
-	const { client, stream } = runner;
-	runner.stream = (...args) => {
-		runner.client = withLease(client, onLateRelease);
-		return stream.apply(runner, args);
+export function leasedStream(
+	onLateRelease: (client: KnexClientInternals) => OnLateRelease,
+): (this: KnexRunnerInternals, ...args: unknown[]) => unknown {
+	return function stream(this: KnexRunnerInternals, ...args: unknown[]): unknown {
+		const { client } = this;
+		this.client = withLease(client, onLateRelease(client));
+		const { stream: knexStream } = Object.getPrototypeOf(this) as KnexRunnerInternals;
+		return knexStream.apply(this, args);
 	};
-	return runner;
 }
 
 /** Everything but these three is the client's own. */
