@@ -191,9 +191,9 @@ const OPEN_FILE =
 const REFUSALS: Readonly<Record<string, string>> = {
 	pgnative: "uses pg-native, whose sockets cannot be guarded: use pg",
 	mysql: "uses a driver that is not maintained any more: use mysql2",
-	mariadb: "uses a driver whose sockets cannot be reached: use mysql2, which speaks to MariaDB too",
+	mariadb: "uses a driver that keeps its sockets to itself: use mysql2, which speaks to MariaDB too",
 	mssql: "uses tedious, which ends a connection by telling the server: create the Knex after the fork",
-	oracledb: "uses a driver whose sockets cannot be reached: create the Knex after the fork",
+	oracledb: "uses a driver that keeps its sockets to itself: create the Knex after the fork",
 	"better-sqlite3": OPEN_FILE,
 	sqlite: OPEN_FILE,
 	sqlite3: OPEN_FILE,
