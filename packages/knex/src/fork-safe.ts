@@ -85,7 +85,8 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 		override getPoolSettings(pool: Knex.PoolConfig = {}): Record<string, unknown> {
 			checkKnexOptions(pool);
 			const { allowExitOnIdle = true, ...tarnOptions } = pool;
-			const settings = super.getPoolSettings(tarnOptions);
+			// Knex 3.1 leaves afterCreate in, and takes it out where it makes its own pool.
+			const { afterCreate: _, ...settings } = super.getPoolSettings(tarnOptions);
 			const create = settings["create"] as (callback: unknown, signal: AbortSignal) => Promise<KnexConnection>;
 			const watch = support.watchServers((connection) => {
 				(this.pool as TarnPool<KnexConnection> | undefined)?.evict(connection);
