@@ -69,6 +69,7 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 			}
 			// Knex takes this for "no pool", and then cannot run a query.
 			if (pool?.max === 0) throw new OptionError("max", 0, "must be a whole number, 1 or more");
+			if (config.connectionPool) checkConnectionPool(config.connectionPool, Base.prototype, support);
 			super(config);
 		}
 

@@ -39,8 +39,11 @@ export function open(config: Knex.Config = {}, make: typeof knex = knex): Databa
 }
 
 /** A Knex over a pool that somebody else has made. */
-export function openOver(config: Pick<Knex.Config, "connectionPool">): { readonly db: Knex } {
-	const db = knex({ client: ForkSafePostgres, ...config });
+export function openOver(
+	config: Pick<Knex.Config, "client" | "connectionPool">,
+	make: typeof knex = knex,
+): { readonly db: Knex } {
+	const db = make({ client: ForkSafePostgres, ...config });
 	opened.add(db);
 	return { db };
 }

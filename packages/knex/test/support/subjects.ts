@@ -3,7 +3,7 @@ import { createRequire } from "node:module";
 import knex, { type Knex } from "knex";
 import knexOf31 from "knex-3.1";
 import { ForkSafePostgres, forkSafe, type KnexClientClass } from "../../src/index.ts";
-import { type Database, open } from "./database.ts";
+import { type Database, open, openOver } from "./database.ts";
 
 const require = createRequire(import.meta.url);
 
@@ -21,6 +21,8 @@ export interface Subject {
 	readonly version: "3.3" | "3.1";
 	readonly isOurs: boolean;
 	open(config?: Knex.Config): Database;
+	/** Over a pool that somebody else has made. */
+	openOver(connectionPool: NonNullable<Knex.Config["connectionPool"]>): Knex;
 }
 
 export const subjects: readonly Subject[] = [
@@ -36,5 +38,6 @@ function subject(name: string, make: typeof knex, client: "pg" | KnexClientClass
 		version: make === knex ? "3.3" : "3.1",
 		isOurs: client !== "pg",
 		open: (config) => open({ client, pool: { min: 0, max: 2 }, ...config }, make),
+		openOver: (connectionPool) => openOver({ client, connectionPool }, make).db,
 	};
 }
