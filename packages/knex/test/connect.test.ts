@@ -6,52 +6,8 @@ import { rejection } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { destroyAll, newName, open, poolOf, serverUrl, sessions } from "./support/database.ts";
 
-/** Every form in which Knex takes a connection. */
-const forms: Record<string, (name: string) => unknown> = {
-	"a url": (name) => {
-		const url = serverUrl();
-		url.searchParams.set("application_name", name);
-		return url.href;
-	},
-	"an object with a url": (name) => ({ connectionString: serverUrl().href, application_name: name }),
-	"an object": settings,
-	"a function": (name) => () => settings(name),
-	"an async function": (name) => async () => settings(name),
-	"an async function that gives a url": (name) => async () => {
-		const url = serverUrl();
-		url.searchParams.set("application_name", name);
-		return url.href;
-	},
-};
-
 describe("a connection", () => {
 	afterEach(destroyAll);
-
-	for (const [form, connection] of Object.entries(forms)) {
-		it(`is opened from ${form}`, async () => {
-			const name = newName();
-			const { db } = open({ connection: connection(name) as string });
-			const { rows } = await db.raw("select current_setting('application_name') as name");
-			expect(rows).to.deep.equal([{ name }]);
-			expect(await sessions(name)).to.equal(1);
-		});
-	}
-
-	it("asks a function anew when what it gave has expired", async () => {
-		const names = [newName(), newName()];
-		const given: string[] = [];
-		const connection = (): Knex.PgConnectionConfig & { expirationChecker(): boolean } => {
-			const name = names[given.length] as string;
-			given.push(name);
-			return { ...settings(name), expirationChecker: () => given.length === 1 };
-		};
-		const { db } = open({ connection, pool: { min: 0, max: 1 } });
-		const currentName = async (): Promise<string> =>
-			(await db.raw("select current_setting('application_name') as name")).rows[0].name;
-		expect(await currentName()).to.equal(names[0]);
-		expect(await currentName()).to.equal(names[1]);
-		expect(given).to.deep.equal(names);
-	});
 
 	it("is opened where ForkSafePostgres is given a url and nothing else is said", async () => {
 		const { db } = open({ connection: serverUrl().href });

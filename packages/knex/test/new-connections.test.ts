@@ -1,30 +1,15 @@
 import { Socket } from "node:net";
-import { promisify } from "node:util";
 import { ProcessChangedError, reportProcessChange } from "@forksafe/core";
 import type { Client } from "@forksafe/pg";
 import { expect } from "chai";
 import { rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
-import { ask, backendOf, destroyAll, hold, open, poolOf, serverConnection, sessions } from "./support/database.ts";
+import { destroyAll, open, poolOf, serverConnection, sessions } from "./support/database.ts";
 
 type Done = (error?: Error | null, connection?: Client) => void;
 
 describe("a new connection", () => {
 	afterEach(destroyAll);
-
-	it("is prepared once by afterCreate, before anybody gets it", async () => {
-		const seen: unknown[] = [];
-		const afterCreate = (connection: Client, done: Done): void => {
-			seen.push(connection);
-			connection.query("set application_name = 'prepared'", (error) => done(error, connection));
-		};
-		const { db } = open({ pool: { min: 0, max: 1, afterCreate } });
-		for (const _ of [1, 2]) {
-			expect((await db.raw("show application_name")).rows).to.deep.equal([{ application_name: "prepared" }]);
-		}
-		const held = await hold(db);
-		expect(seen).to.deep.equal([held]);
-	});
 
 	it("is closed when afterCreate fails, and whoever waits for it is told why", async () => {
 		const failure = Object.assign(new Error("not today"), { code: "E_TODAY" });
@@ -95,63 +80,9 @@ describe("a new connection", () => {
 		expect(connected).to.equal(0);
 	});
 
-	it("looks for tables where searchPath says", async () => {
-		await ask("create schema if not exists forksafe_knex");
-		const { db } = open({ searchPath: ["forksafe_knex", "public"], pool: { min: 0, max: 1 } });
-		expect((await db.raw("show search_path")).rows).to.deep.equal([{ search_path: "forksafe_knex, public" }]);
-		await ask("drop schema forksafe_knex");
-	});
-
 	it("is closed when searchPath is none", async () => {
 		const { db, name } = open({ searchPath: 5 as never, pool: { min: 0, max: 1 } });
 		expect(await rejection(db.raw("select 1"))).to.be.instanceOf(TypeError);
 		await untilTrue(async () => (await sessions(name)) === 0, { what: "it is closed" });
-	});
-
-	it("has the version of the server that was asked once", async () => {
-		const { db } = open({ pool: { min: 0, max: 2 } });
-		await Promise.all([backendOf(db), backendOf(db)]);
-		expect(db.client.version).to.match(/^\d+/);
-	});
-});
-
-describe("a connection that was idle", () => {
-	afterEach(destroyAll);
-
-	it("is asked for by validate, and replaced when that says no, throws or rejects", async () => {
-		const verdicts: (() => unknown)[] = [
-			() => true,
-			() => false,
-			() => {
-				throw new Error("no");
-			},
-			() => Promise.reject(new Error("no")),
-			async () => true,
-		];
-		const asked: unknown[] = [];
-		const validate = (connection: unknown): boolean => {
-			asked.push(connection);
-			return verdicts[asked.length - 1]?.() as boolean;
-		};
-		const { db, name } = open({ pool: { min: 0, max: 1, validate } });
-		const backends = [await backendOf(db)];
-		for (const _ of verdicts) backends.push(await backendOf(db));
-		const [first, second, third, fourth, fifth, sixth] = backends;
-		expect(second).to.equal(first);
-		expect(new Set([second, third, fourth, fifth])).to.have.property("size", 4);
-		expect(sixth).to.equal(fifth);
-		expect(asked).to.have.lengthOf(5);
-		await untilTrue(async () => (await sessions(name)) === 1, { what: "the refused ones are closed" });
-	});
-
-	it("may be validated by a query of its own", async () => {
-		let asked = 0;
-		const validate = async (connection: Client): Promise<boolean> => {
-			asked++;
-			return (await promisify(connection.query.bind(connection) as never)("select 1" as never)) !== undefined;
-		};
-		const { db } = open({ pool: { min: 0, max: 1, validate } });
-		expect(await backendOf(db)).to.equal(await backendOf(db));
-		expect(asked).to.equal(1);
 	});
 });

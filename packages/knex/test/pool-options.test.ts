@@ -77,10 +77,6 @@ describe("pool options", () => {
 		}
 	});
 
-	it("has Knex's defaults", () => {
-		expect(poolOf(open().db)).to.include({ min: 2, max: 10 });
-	});
-
 	it("takes everything that Knex and forksafe document, without a cast", async () => {
 		const pool = {
 			name: "main",
@@ -134,21 +130,6 @@ describe("pool options", () => {
 		expect(lines).to.have.lengthOf(1);
 		expect(lines[0]?.[0]).to.match(/^forksafe: main starts afresh: pid /);
 		expect(lines[0]?.[1]).to.equal("warn");
-	});
-
-	it("closes what is idle longer than idleTimeoutMillis, down to min", async () => {
-		const { db, name } = open({ pool: { min: 1, max: 3, idleTimeoutMillis: 20, reapIntervalMillis: 10 } });
-		const held = await Promise.all([hold(db), hold(db), hold(db)]);
-		expect(await sessions(name)).to.equal(3);
-		for (const connection of held) await db.client.releaseConnection(connection);
-		await untilTrue(async () => (await sessions(name)) === 1, { what: "two of three are closed" });
-		expect(poolOf(db).numFree()).to.equal(1);
-	});
-
-	it("closes what is older than maxConnectionLifetimeMillis when it is asked for again", async () => {
-		const { db } = open({ pool: { min: 0, max: 1, maxConnectionLifetimeMillis: 1 } });
-		const first = await backendOf(db);
-		await untilTrue(async () => (await backendOf(db)) !== first, { what: "another session answers" });
 	});
 
 	describe("processWatch", () => {

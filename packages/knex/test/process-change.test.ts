@@ -43,16 +43,6 @@ describe("after a process change", () => {
 		expect(await backendOf(db)).to.equal(after);
 	});
 
-	it("the pool's listeners are still there", async () => {
-		const { db } = open();
-		let acquired = 0;
-		poolOf(db).on("acquireSuccess", () => acquired++);
-		await backendOf(db);
-		reportProcessChange();
-		await backendOf(db);
-		expect(acquired).to.equal(2);
-	});
-
 	it("a query on a connection taken before rejects with InheritedConnectionError", async () => {
 		const { db } = open({ pool: { min: 0, max: 1 } });
 		const held = await hold(db);

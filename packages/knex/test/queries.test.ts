@@ -1,5 +1,4 @@
 import { OptionError } from "@forksafe/core";
-import { Pool } from "@forksafe/pg";
 import { expect } from "chai";
 import knex, { type Knex } from "knex";
 import pg from "pg";
@@ -7,18 +6,7 @@ import { Pool as Tarn } from "tarn";
 import { rejection, thrown } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { ForkSafePostgres } from "../src/index.ts";
-import {
-	ask,
-	backendOf,
-	destroyAll,
-	hold,
-	newName,
-	open,
-	openOver,
-	poolOf,
-	serverConnection,
-	sessions,
-} from "./support/database.ts";
+import { ask, backendOf, destroyAll, hold, newName, open, poolOf } from "./support/database.ts";
 
 describe("with a guarded client", () => {
 	let db: Knex;
@@ -70,62 +58,9 @@ describe("with a guarded client", () => {
 			expect(await backendOf(db)).to.equal(first.processID);
 			await db.client.releaseConnection(second);
 		});
-
-		it("can be given up after a time, and are cancelled on the server", async () => {
-			const error = await rejection(db.raw("select pg_sleep(60)").timeout(50, { cancel: true }));
-			expect(error).to.have.property("name", "KnexTimeoutError");
-			expect(await words()).to.deep.equal([]);
-			expect(poolOf(db).numUsed()).to.equal(0);
-		});
 	});
 
 	describe("a transaction", () => {
-		it("commits what a callback has done, on one connection", async () => {
-			await db.transaction(async (trx) => {
-				await trx(table).insert({ word: "one" });
-				expect(await words()).to.deep.equal([]);
-				expect(await trx(table).pluck("word")).to.deep.equal(["one"]);
-				expect(await backendOf(trx)).to.equal(await backendOf(trx));
-			});
-			expect(await words()).to.deep.equal(["one"]);
-			expect(poolOf(db).numUsed()).to.equal(0);
-		});
-
-		it("undoes everything when the callback fails", async () => {
-			const failure = new Error("no");
-			const transaction = db.transaction(async (trx) => {
-				await trx(table).insert({ word: "one" });
-				throw failure;
-			});
-			expect(await rejection(transaction)).to.equal(failure);
-			expect(await words()).to.deep.equal([]);
-			expect(poolOf(db).numUsed()).to.equal(0);
-		});
-
-		it("is ended by commit or rollback without a callback", async () => {
-			for (const end of ["commit", "rollback"] as const) {
-				const trx = await db.transaction();
-				await trx(table).insert({ word: end });
-				await trx[end]();
-				expect(trx.isCompleted()).to.equal(true);
-			}
-			expect(await words()).to.deep.equal(["commit"]);
-			expect(poolOf(db).numUsed()).to.equal(0);
-		});
-
-		it("undoes a nested one alone", async () => {
-			await db.transaction(async (outer) => {
-				await outer(table).insert({ word: "outer" });
-				const nested = outer.transaction(async (inner) => {
-					await inner(table).insert({ word: "inner" });
-					throw new Error("no");
-				});
-				expect(await rejection(nested)).to.have.property("message", "no");
-				await outer.transaction((inner) => inner(table).insert({ word: "second" }));
-			});
-			expect(await words()).to.deep.equal(["outer", "second"]);
-		});
-
 		it("takes in what is queried elsewhere by transacting", async () => {
 			const trx = await db.transaction();
 			await db(table).transacting(trx).insert({ word: "one" });
@@ -143,52 +78,7 @@ describe("with a guarded client", () => {
 		});
 	});
 
-	describe("withUserParams", () => {
-		it("gives a clone that knows its params, over the same pool and the same driver", async () => {
-			const clone = db.withUserParams({ tenant: 5 });
-			expect(clone.userParams).to.deep.equal({ tenant: 5 });
-			expect(db.userParams).not.to.deep.equal({ tenant: 5 });
-			expect(clone.client.pool).to.equal(db.client.pool);
-			expect(clone.client.driver.Client).to.equal(db.client.driver.Client);
-			expect(await backendOf(clone)).to.equal(await backendOf(db));
-		});
-
-		it("hands the params on to transactions", async () => {
-			await db.withUserParams({ tenant: 5 }).transaction(async (trx) => {
-				expect(trx.userParams).to.deep.equal({ tenant: 5 });
-				await trx(table).insert({ word: "one" });
-			});
-			expect(await words()).to.deep.equal(["one"]);
-		});
-
-		it("opens guarded connections", async () => {
-			const clone = db.withUserParams({});
-			const held = [await hold(db), await hold(clone)];
-			expect(held[0]).to.be.instanceOf(held[1]?.constructor);
-			expect(held[1]).to.have.property("isDiscarded", false);
-			for (const connection of held) await clone.client.releaseConnection(connection);
-			expect(poolOf(db).numFree()).to.equal(2);
-		});
-	});
-
 	describe("Knex's connectionPool", () => {
-		it("may be a pool of @forksafe/pg, which stays the application's", async () => {
-			const { application_name, ...connection } = serverConnection();
-			await using pool = new Pool({ ...(connection as object), application_name, max: 1 });
-			const { db } = openOver({ connectionPool: pool });
-			expect(await backendOf(db)).to.be.a("number");
-			await db.destroy();
-			expect((await pool.query("select 1 as n")).rows).to.deep.equal([{ n: 1 }]);
-			expect(await sessions(application_name)).to.equal(1);
-		});
-
-		it("may be the pool of another Knex of ours", async () => {
-			const { db: second } = openOver({ connectionPool: poolOf(db) });
-			expect(await backendOf(second)).to.equal(await backendOf(db));
-			await second.destroy();
-			expect(await words()).to.deep.equal([]);
-		});
-
 		it("is refused when it is a pool whose connections would not be guarded", async () => {
 			for (const connectionPool of [
 				new pg.Pool({ max: 1 }),

@@ -34,12 +34,4 @@ describe("an acquire that is not served in time", () => {
 		await db.client.releaseConnection(held);
 		expect(await backendOf(db)).to.be.a("number");
 	});
-
-	it("has the lesser of acquireConnectionTimeout and acquireTimeoutMillis", async () => {
-		const { db } = open({ acquireConnectionTimeout: 30, pool: { min: 0, max: 1, acquireTimeoutMillis: 60_000 } });
-		const held = await hold(db);
-		const error = (await rejection(db.raw("select 1"))) as Error;
-		expect((error.cause as Error).message).to.include("within 30 ms");
-		await db.client.releaseConnection(held);
-	});
 });
