@@ -8,7 +8,17 @@ import { runProgram } from "../support/program.ts";
 import { needsForks } from "../support/skip.ts";
 
 const program = new URL("../programs/forked-knex.ts", import.meta.url);
-const cases = ["transactions", "streams", "time-outs", "cancel", "schema", "migrations", "migrations without transactions"];
+const cases = [
+	"transactions",
+	"streams",
+	"time-outs",
+	"cancel",
+	"schema",
+	"migrations",
+	"migrations without transactions",
+	"migrations in flight",
+	"migrations in flight, without transactions",
+];
 
 const RUNS_AT_MOST = 5;
 /** They mostly wait for answers that do not come. */

@@ -109,7 +109,35 @@ const cases: Record<string, (run: Run) => Promise<void>> = {
 		const outcomes = await migrateBoth(db, fork, { disableTransactions: true });
 		expect(outcomes.filter((each) => each === "ran everything")).to.have.lengthOf(1);
 	},
+
+	"migrations in flight": (run) => migrateAcross(run, {}),
+
+	"migrations in flight, without transactions": (run) => migrateAcross(run, { disableTransactions: true }),
 };
+
+/** A fork while the parent migrates. */
+async function migrateAcross({ db, fork, schema }: Run, options: Knex.MigratorConfig): Promise<void> {
+	await db.schema.createTable("ran", (table) => {
+		table.text("step");
+		table.integer("pid");
+	});
+	const config = { ...options, migrationSource: steps(["first", "second", "third"]) };
+	const running = outcome(db.migrate.latest(config));
+	await untilTrue(async () => (await active(schema, "%pg_sleep%")) === 1, { what: "the first step runs" });
+	const isLocked = async (): Promise<boolean> => (await db("knex_migrations_lock").first("is_locked"))?.is_locked === 1;
+	// Inside a transaction, nobody else sees it.
+	expect(await isLocked()).to.equal(options.disableTransactions === true);
+	const child = await fork(async () => {
+		// Whatever touches the pool first: without `afterFork()`, nothing is noticed before.
+		await db.raw("select 1");
+		await expectRefused(rethrow(running), INHERITED);
+		// Knex takes it for a failed migration, and frees the lock (README.md of @forksafe/knex).
+		expect(await isLocked()).to.equal(false);
+	});
+	expect(await soon(running, "the parent's migrations")).to.deep.equal({ value: [1, ["first", "second", "third"]] });
+	await child.result;
+	expect((await db("ran").select("step")).map(({ step }) => step)).to.deep.equal(["first", "second", "third"]);
+}
 
 const NUMBERS = "select n from generate_series(?::int, ?::int) as n";
 
@@ -205,31 +233,18 @@ async function changeSchema(db: Knex, name: string): Promise<void> {
 
 /** Both processes migrate at once. Returns what became of it in each. */
 async function migrateBoth(db: Knex, fork: Run["fork"], options: Knex.MigratorConfig): Promise<string[]> {
-	const steps = ["first", "second", "third"];
-	const config = (given: string[]): Knex.MigratorConfig => ({
-		...options,
-		migrationSource: {
-			getMigrations: async () => given,
-			getMigrationName: (name: string) => name,
-			getMigration: async (name: string) => ({
-				up: async (on: Knex) => {
-					await on("ran").insert({ step: name, pid: getpid() });
-					await on.raw("select pg_sleep(0.1)");
-				},
-				down: async () => {},
-			}),
-		},
-	});
+	const names = ["first", "second", "third"];
+	const config = { ...options, migrationSource: steps(names) };
 	await db.schema.createTable("ran", (table) => {
 		table.text("step");
 		table.integer("pid");
 	});
 	// Two that create the tables of Knex itself at once may both fail, in plain processes too.
-	await db.migrate.latest(config([]));
+	await db.migrate.latest({ ...options, migrationSource: steps([]) });
 	const migrate = async (): Promise<string> => {
-		const result = await outcome(db.migrate.latest(config(steps)));
+		const result = await outcome(db.migrate.latest(config));
 		if ("error" in result) return (result.error as Error).name;
-		expect(result.value[1].length).to.be.oneOf([0, steps.length]);
+		expect(result.value[1].length).to.be.oneOf([0, names.length]);
 		return result.value[1].length > 0 ? "ran everything" : "had nothing to do";
 	};
 	const child = await fork(async () => {
@@ -237,16 +252,31 @@ async function migrateBoth(db: Knex, fork: Run["fork"], options: Knex.MigratorCo
 		// Whoever was refused finds everything done a little later.
 		const isFree = async (): Promise<boolean> => (await db("knex_migrations_lock").first("is_locked"))?.is_locked === 0;
 		await untilTrue(isFree, { what: "the lock is freed" });
-		expect((await db.migrate.latest(config(steps)))[1]).to.deep.equal([]);
+		expect((await db.migrate.latest(config))[1]).to.deep.equal([]);
 		return result;
 	});
 	const outcomes = [await migrate(), await child.result];
 	expect(outcomes).to.include("ran everything");
 	for (const each of outcomes) expect(each).to.be.oneOf(["ran everything", "had nothing to do", "MigrationLocked"]);
 	const ran = await db("ran").select("step", "pid");
-	expect(ran.map(({ step }) => step)).to.deep.equal(steps);
+	expect(ran.map(({ step }) => step)).to.deep.equal(names);
 	expect(new Set(ran.map(({ pid }) => pid))).to.have.property("size", 1);
 	return outcomes;
+}
+
+/** Migrations that note who has run them, and take a while. */
+function steps(names: string[]): Knex.MigrationSource<string> {
+	return {
+		getMigrations: async () => names,
+		getMigrationName: (name) => name,
+		getMigration: async (name) => ({
+			up: async (db) => {
+				await db("ran").insert({ step: name, pid: getpid() });
+				await db.raw("select pg_sleep(0.2)");
+			},
+			down: async () => {},
+		}),
+	};
 }
 
 async function backendOf(db: Knex): Promise<number> {
@@ -254,11 +284,11 @@ async function backendOf(db: Knex): Promise<number> {
 }
 
 /** How many statements of this case run on the server. */
-async function active(schema: string): Promise<number> {
+async function active(schema: string, like = "%"): Promise<number> {
 	const [row] = await ask<{ n: number }>(
 		url,
-		"select count(*)::int as n from pg_stat_activity where application_name = $1 and state = 'active'",
-		[schema],
+		"select count(*)::int as n from pg_stat_activity where application_name = $1 and state = 'active' and query like $2",
+		[schema, like],
 	);
 	return row?.n ?? 0;
 }

@@ -20,9 +20,9 @@ export interface Subject {
 	readonly name: string;
 	readonly version: "3.3" | "3.1";
 	readonly isOurs: boolean;
-	open(config?: Knex.Config): Database;
+	readonly open: (config?: Knex.Config) => Database;
 	/** Over a pool that somebody else has made. */
-	openOver(connectionPool: NonNullable<Knex.Config["connectionPool"]>): Knex;
+	readonly openOver: (connectionPool: NonNullable<Knex.Config["connectionPool"]>) => Knex;
 }
 
 export const subjects: readonly Subject[] = [
@@ -31,6 +31,9 @@ export const subjects: readonly Subject[] = [
 	subject("Knex 3.1", knex31, "pg"),
 	subject("forksafe over Knex 3.1", knex31, forkSafe(dialectOf31("postgres"))),
 ];
+
+/** Ours alone. */
+export const guarded = subjects.filter(({ isOurs }) => isOurs);
 
 function subject(name: string, make: typeof knex, client: "pg" | KnexClientClass): Subject {
 	return {
