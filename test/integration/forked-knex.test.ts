@@ -21,64 +21,72 @@ const cases = [
 ];
 
 const RUNS_AT_MOST = 5;
-/** They mostly wait for answers that do not come. */
-const someAtATime = pLimit(4);
+/** Programs: they mostly wait. */
+const someAtATime = pLimit(3);
 /** What a plain Knex must fail with, where it can be told beforehand. */
 const PROOF: Record<string, RegExp> = { cancel: /^queries that go on: expected \+?0 to equal 1/ };
 
-/** What the program says of each case that it came to. */
-async function verdicts(args: readonly string[], deadlineMillis: number): Promise<Map<string, string>> {
-	const { reports, output } = await runProgram(program, { deadlineMillis, args });
-	const said = reports.filter(({ kind, process }) => kind === "report" && process === "program");
-	const values = said.map((each) => (each.kind === "report" ? each.value : undefined) as { name: string; verdict: string });
-	return new Map([...values.map(({ name, verdict }) => [name, verdict] as const), ["output", output]]);
-}
+const ours = ["3.3", "3.1"].flatMap((version) =>
+	["hook", "no-hook"].map((hook) => ({ version, hook, said: Promise.withResolvers<Verdicts>() })),
+);
+const plain = cases.map((name) => ({ name, harm: Promise.withResolvers<string | undefined>() }));
 
 describe("a fork with Knex", function () {
 	this.timeout(120_000);
 	before(needsForks);
-
-	for (const version of ["3.3", "3.1"]) {
-		for (const hook of ["hook", "no-hook"]) {
-			describe(`${version}, ${hook === "hook" ? "with" : "without"} afterFork() in the child`, () => {
-				let said: Map<string, string>;
-				before(async () => {
-					said = await verdicts([version, "OURS", hook, ...cases], 90_000);
-				});
-
-				for (const name of cases) {
-					it(`harms nothing in parent and child: ${name}`, () => {
-						expect(said.get(name), said.get("output")).to.equal("ok");
-					});
-				}
-			});
+	before("start the programs", () => {
+		for (const { version, hook, said } of ours) {
+			void someAtATime(() => verdicts([version, "OURS", hook, ...cases], 100_000)).then(said.resolve, said.reject);
 		}
+		for (const { name, harm } of plain) void someAtATime(() => harmOf(name)).then(harm.resolve, harm.reject);
+	});
+
+	for (const { version, hook, said } of ours) {
+		describe(`${version}, ${hook === "hook" ? "with" : "without"} afterFork() in the child`, () => {
+			for (const name of cases) {
+				it(`harms nothing in parent and child: ${name}`, async () => {
+					const { verdict, output } = await said.promise;
+					expect(verdict.get(name), output).to.equal("ok");
+				});
+			}
+		});
 	}
 
 	describe("and without forksafe", () => {
-		const harms = new Map<string, Promise<string | undefined>>();
-		before("start the programs", () => {
-			for (const name of cases)
-				harms.set(
-					name,
-					someAtATime(() => harm(name)),
-				);
-		});
-
-		for (const name of cases) {
+		for (const { name, harm } of plain) {
 			it(`does harm: ${name}`, async () => {
-				const verdict = await harms.get(name);
-				expect(verdict).to.match(PROOF[name] ?? /./);
+				expect(await harm.promise).to.match(PROOF[name] ?? /./);
 			});
 		}
 	});
 });
 
+interface Verdicts {
+	/** By the name of the case. */
+	readonly verdict: ReadonlyMap<string, string>;
+	readonly output: string;
+}
+
+/** What the program says of each case that it came to. */
+async function verdicts(args: readonly string[], deadlineMillis: number): Promise<Verdicts> {
+	const verdict = new Map<string, string>();
+	const { output } = await runProgram(program, {
+		deadlineMillis,
+		args,
+		onReport: (line) => {
+			if (line.kind !== "report" || line.process !== "program") return;
+			const { name, verdict: said } = line.value as { name: string; verdict: string };
+			verdict.set(name, said);
+		},
+	});
+	return { verdict, output };
+}
+
 /** What went wrong in the first of some runs in which something did: a race of two copies may end well. */
-async function harm(name: string): Promise<string | undefined> {
+async function harmOf(name: string): Promise<string | undefined> {
 	for (let run = 0; run < RUNS_AT_MOST; run++) {
-		const said = await verdicts(["3.3", "PLAIN", "no-hook", name], 15_000);
-		if (said.get(name) !== "ok") return said.get(name);
+		const { verdict } = await verdicts(["3.3", "PLAIN", "no-hook", name], 15_000);
+		if (verdict.get(name) !== "ok") return verdict.get(name);
 	}
 	return undefined;
 }

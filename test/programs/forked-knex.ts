@@ -339,5 +339,14 @@ async function verdict(name: string): Promise<string> {
 	}
 }
 
-for (const name of names) report({ name, verdict: await verdict(name) });
+for (const name of names) {
+	if (!isOurs) {
+		// Two copies of one connection can also confuse pg's parser, far from every promise.
+		process.once("uncaughtException", (error) => {
+			report({ name, verdict: `uncaught: ${error.message}` });
+			process.exit();
+		});
+	}
+	report({ name, verdict: await verdict(name) });
+}
 if (!isOurs) process.exit();

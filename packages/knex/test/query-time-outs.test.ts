@@ -67,9 +67,9 @@ for (const subject of subjects) {
 
 		it("counts from when it has a connection", async () => {
 			const held = await db.client.acquireConnection();
-			const waiting = Promise.resolve(db.raw("select 1 as n").timeout(20));
+			const waiting = Promise.resolve(db.raw("select 1 as n").timeout(200));
 			// Longer than its time-out.
-			await ask("select pg_sleep(0.06)");
+			await ask("select pg_sleep(0.25)");
 			expect(poolOf(db).numPendingAcquires()).to.equal(1);
 			await db.client.releaseConnection(held);
 			expect((await waiting).rows).to.deep.equal([{ n: 1 }]);

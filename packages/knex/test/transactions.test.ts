@@ -6,6 +6,11 @@ import { untilTrue } from "../../../test/support/until-true.ts";
 import { ask, backendOf, destroyAll, newName, poolOf, sessions } from "./support/database.ts";
 import { subjects } from "./support/subjects.ts";
 
+/** With a method that Knex does not declare. */
+interface LevelledTransaction {
+	setIsolationLevel(level: string): PromiseLike<{ rows: unknown[] }>;
+}
+
 for (const subject of subjects) {
 	describe(`a transaction, ${subject.name}`, () => {
 		let db: Knex;
@@ -174,6 +179,12 @@ for (const subject of subjects) {
 					expect(await db.transaction(level)).to.equal("read committed");
 				});
 			}
+
+			it("takes the level from setIsolationLevel, before it has begun", async () => {
+				const transaction = db.transaction((trx) => trx.raw("show transaction_isolation"));
+				const { rows } = await (transaction as unknown as LevelledTransaction).setIsolationLevel("serializable");
+				expect(rows).to.deep.equal([{ transaction_isolation: "serializable" }]);
+			});
 
 			it("sees what others commit with read committed, and not with repeatable read", async () => {
 				for (const [isolationLevel, seen] of [
