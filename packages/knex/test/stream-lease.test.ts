@@ -120,7 +120,9 @@ for (const { name, version, open, openOver } of guarded) {
 				expect(released).to.equal(index + 1);
 			}
 			await turn();
-			expect(warnings).to.deep.equal([]);
+			// Knex 3.1 can be so late with its second release that the next query has the connection.
+			const isLate = ({ message }: Error): boolean => version === "3.1" && message.includes("that somebody else holds by now");
+			expect(warnings.filter((warning) => !isLate(warning))).to.deep.equal([]);
 		});
 
 		it("gives its connection back when it is destroyed before it has one", async () => {
