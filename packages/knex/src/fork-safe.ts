@@ -2,20 +2,9 @@ import { checkDuration, defaultPoolOptions, OptionError } from "@forksafe/core";
 import knex, { type Knex } from "knex";
 import { TimeoutError } from "tarn";
 import type { DialectSupport, KnexClientConstructor } from "./dialect-support.ts";
-import {
-	assertKnexInternals,
-	DIALECTS,
-	dialectClass,
-	driverOf,
-	type KnexClientClass,
-	type KnexConnection,
-	type KnexRunnerInternals,
-	type KnexTransactionInternals,
-	usesPgNative,
-} from "./knex-internals.ts";
-import { mysqlSupport } from "./mysql-support.ts";
+import { supported } from "./dialects.ts";
+import type { KnexClientClass, KnexConnection, KnexRunnerInternals, KnexTransactionInternals } from "./knex-internals.ts";
 import { isConnectError, open } from "./opening.ts";
-import { postgresSupport } from "./postgres-support.ts";
 import { leasedStream } from "./stream-lease.ts";
 import { checkFunction, DEFAULT_CREATE_TIMEOUT_MILLIS, type TarnPoolOptions } from "./tarn-options.ts";
 import { TarnPool } from "./tarn-pool.ts";
@@ -185,38 +174,4 @@ function checkConnectionPool(pool: unknown, client: object, { isGuardedPool }: D
 	if (!(pool instanceof TarnPool || isGuardedPool(pool))) {
 		throw new OptionError("connectionPool", pool, "must be a TarnPool of @forksafe/knex or a Pool of @forksafe/pg");
 	}
-}
-
-const OPEN_FILE =
-	"has no connection to forget, but an open file, which must not be carried over a fork: create the Knex after it";
-/** Why it cannot be guarded, and what to do. */
-const REFUSALS: Readonly<Record<string, string>> = {
-	pgnative: "uses pg-native, whose sockets cannot be guarded: use pg",
-	mysql: "uses a driver that is not maintained any more: use mysql2",
-	mariadb: "uses a driver that keeps its sockets to itself: use mysql2, which speaks to MariaDB too",
-	mssql: "uses tedious, which ends a connection by telling the server: create the Knex after the fork",
-	oracledb: "uses a driver that keeps its sockets to itself: create the Knex after the fork",
-	"better-sqlite3": OPEN_FILE,
-	sqlite: OPEN_FILE,
-	sqlite3: OPEN_FILE,
-};
-/** @throws OptionError (ERR_FORKSAFE_OPTION) saying why a dialect cannot be guarded, and what to do */
-function supported(dialect: string | KnexClientClass): { Client: KnexClientClass; support: DialectSupport } {
-	const Client = typeof dialect === "string" ? dialectClass(dialect) : dialect;
-	const driver = typeof Client === "function" ? driverOf(Client) : undefined;
-	if (typeof Client !== "function" || driver === undefined) {
-		throw new OptionError("dialect", dialect, refusal(dialect), !String(dialect).includes("://")); // a url, with a password in it
-	}
-	if (usesPgNative(Client)) throw new OptionError("dialect", dialect, REFUSALS["pgnative"] as string);
-	assertKnexInternals(Client);
-	return { Client, support: (driver === "pg" ? postgresSupport : mysqlSupport) as unknown as DialectSupport };
-}
-
-function refusal(dialect: unknown): string {
-	const name = typeof dialect === "function" ? (dialect.prototype as { driverName?: unknown } | undefined)?.driverName : dialect;
-	const known = typeof name === "string" && Object.hasOwn(REFUSALS, name) ? REFUSALS[name] : undefined;
-	return (
-		known ??
-		`must be one of ${DIALECTS.join(", ")}, or a class that extends one of their clients: other drivers cannot be guarded`
-	);
 }
