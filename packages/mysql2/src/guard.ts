@@ -77,12 +77,13 @@ function guardCommands(inside: MysqlConnectionInternals, ownership: Ownership): 
 	let hasLooked = false;
 	const refusal = (): InheritedConnectionError | undefined => (hasLooked ? undefined : ownership.refusal());
 	guardStream(inside.stream, refusal);
-	const { startTLS, addCommand, end } = inside;
+	const { startTLS, end } = inside;
+	let { addCommand } = inside;
 	inside.startTLS = (onSecure) => {
 		startTLS.call(inside, onSecure);
 		guardStream(inside.stream, refusal);
 	};
-	inside.addCommand = (command) => {
+	const add = (command: MysqlCommand): MysqlCommand => {
 		if (ownership.isInherited()) {
 			refuse(command, ownership.change as ProcessChange);
 			return command;
@@ -94,6 +95,15 @@ function guardCommands(inside: MysqlConnectionInternals, ownership: Ownership): 
 			hasLooked = false;
 		}
 	};
+	Object.defineProperty(inside, "addCommand", {
+		get: () => add,
+		// mysql2 does so when the connection ends, for what comes later to be refused in its words.
+		set: (value: MysqlConnectionInternals["addCommand"]) => {
+			addCommand = value;
+		},
+		configurable: true,
+		enumerable: true,
+	});
 	inside.end = (callback) => {
 		if (!ownership.isInherited()) return end.call(inside, callback);
 		if (callback) process.nextTick(callback, null);
@@ -116,6 +126,10 @@ function guardThreadId(inside: MysqlConnectionInternals, ownership: Ownership): 
 function forget(inside: MysqlConnectionInternals, change: ProcessChange): void {
 	clearTimeout(inside.connectTimeout ?? undefined);
 	inside._closing = true;
+	// With it mysql2 tells nobody else of an error, what `write` calls back with among them: without a listener it would be
+	// thrown. And a `connect()` that comes later is called back with it.
+	inside._fatalError = new InheritedConnectionError(change);
+	inside._handleFatalError = () => {};
 	const commands = [inside._command, ...takeAll(inside._commands)];
 	inside._command = null;
 	for (const command of commands) if (command) refuse(command, change);
@@ -131,8 +145,11 @@ function takeAll(commands: MysqlConnectionInternals["_commands"]): MysqlCommand[
 /** Not in this turn, as mysql2 does it. An error for each: their owners may write into it. */
 function refuse(command: MysqlCommand, change: ProcessChange): void {
 	clearTimeout(command.queryTimeout ?? undefined);
-	// Its Prepare, which stands before it, has the same callback.
-	if (isUnpreparedExecute(command)) return;
+	if (isUnpreparedExecute(command)) {
+		// Its Prepare, which stands before it, has the same callback; or emits the error here, whether there is a listener or not.
+		if (command.listenerCount("error") === 0) command.on("error", () => {});
+		return;
+	}
 	process.nextTick(() => {
 		const error = new InheritedConnectionError(change);
 		if (command.onResult) command.onResult(error);

@@ -31,7 +31,10 @@ export interface MysqlConnectionInternals extends EventEmitter {
 	_closing?: boolean;
 	connectTimeout?: NodeJS.Timeout | null;
 	threadId: number | null;
+	/** Replaced when the connection ends. */
 	addCommand(command: MysqlCommand): MysqlCommand;
+	/** What the stream fails with, and what `write` calls back with, ends here. */
+	_handleFatalError(error: Error): void;
 	startTLS(onSecure: (error?: Error) => void): void;
 	end(callback?: (error: Error | null) => void): unknown;
 	ping(callback: (error: Error | null) => void): void;
@@ -44,6 +47,7 @@ const RELIED_ON: Readonly<Record<string, readonly string[]>> = {
 	_protocolError: ["object"],
 	stream: ["object"],
 	addCommand: ["function"],
+	_handleFatalError: ["function"],
 	startTLS: ["function"],
 	end: ["function"],
 	ping: ["function"],
