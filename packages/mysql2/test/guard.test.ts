@@ -12,6 +12,7 @@ import {
 	connected,
 	createTable,
 	createUser,
+	forkUnnoticed,
 	type GuardedConnection,
 	idOf,
 	inside,
@@ -52,13 +53,6 @@ function uncaught(): unknown[] {
 /** `close()` is not in mysql2's types. */
 function endBy(connection: Connection, way: "close" | "destroy" | "end"): void {
 	(connection as Connection & { close(): void })[way]();
-}
-
-/** This process is a child that nobody has told so, until the end of the test. */
-function forkUnnoticed(): void {
-	const fake = new FakeProcess();
-	afterThisTest(async () => fake.restore());
-	fake.fork(4_000_000, 3_999_999);
 }
 
 describe("guard", () => {

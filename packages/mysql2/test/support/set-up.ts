@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { type ConnectionOptions, createConnection, type Connection as MysqlConnection } from "mysql2";
+import { FakeProcess } from "../../../../test/support/fake-process.ts";
 import { askMariadb } from "../../../../test/support/mariadb.ts";
 import { mariadbUrl, type Transport } from "../../../../test/support/server-urls.ts";
 import { untilTrue } from "../../../../test/support/until-true.ts";
@@ -18,6 +19,13 @@ export function afterThisTest(cleanUp: () => Promise<unknown>): void {
 afterEach(async () => {
 	for (let cleanUp = leftovers.pop(); cleanUp !== undefined; cleanUp = leftovers.pop()) await cleanUp();
 });
+
+/** This process is a child that nobody has told so, until the end of the test. */
+export function forkUnnoticed(): void {
+	const fake = new FakeProcess();
+	afterThisTest(async () => fake.restore());
+	fake.fork(4_000_000, 3_999_999);
+}
 
 /** What nobody else on the server has. */
 export function uniqueName(): string {
