@@ -51,11 +51,15 @@ export async function end(connection: Connection & Guarded): Promise<void> {
 	await closed;
 }
 
-/** Closes the socket of a connection that nobody waits for any more, without a word to the server. */
+/**
+ * Closes the socket of a connection that nobody waits for any more, without a word to the server. Its queries fail; where nobody
+ * listens for its errors, they are not thrown.
+ */
 export function giveUp(connection: Connection & Guarded): void {
 	if (connection.isInherited()) return;
 	const inside = internals(connection);
 	clearTimeout(inside.connectTimeout ?? undefined);
+	if (inside.listenerCount("error") === 0) inside.on("error", () => {});
 	inside.stream.destroy();
 }
 
