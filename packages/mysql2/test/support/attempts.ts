@@ -40,7 +40,7 @@ export const attempts: Record<string, Attempt> = {
 		await connection.promise().beginTransaction();
 		return () => quietly(connection.promise().commit());
 	},
-	end: (connection) => () => void connection.end(),
+	end: (connection) => () => connection.end(),
 	destroy: (connection) => () => connection.destroy(),
 	close: (connection) => () => connection.close(),
 	"a write to the stream": (connection) => () => void connection.stream.write("\u0001\0\0\0\u000e"),
