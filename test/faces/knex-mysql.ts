@@ -4,6 +4,7 @@ import knex, { type Knex } from "knex";
 import type { Connection } from "mysql2";
 import { askMariadb } from "../support/mariadb.ts";
 import type { Face, Held, OpenOptions, ServerView, Subject } from "./face.ts";
+import type { KnexDialect } from "./knex-dialect.ts";
 
 const ECHO = "select ? as answer";
 const INSERT = "insert into traces (`key`) values (?)";
@@ -41,8 +42,14 @@ export const plainKnexMysqlFace: Face = {
 	server: mariadbView,
 };
 
+export const knexMysql: KnexDialect = {
+	open: openKnexMysql,
+	statements: { echo: ECHO, insert: INSERT, sleep: SLEEP, backend: BACKEND },
+	answer: (result) => answer(result as Answer),
+};
+
 /** A Knex of ours over mysql2, or a plain one. */
-export function openKnexMysql(isProtected: boolean, { url, ...pool }: OpenOptions): Knex {
+function openKnexMysql(isProtected: boolean, { url, ...pool }: OpenOptions): Knex {
 	const client = isProtected ? forkSafe("mysql2") : "mysql2";
 	return knex({ client, connection: url, pool: { min: 0, ...pool }, log: { warn() {} } });
 }

@@ -2,6 +2,7 @@ import { ForkSafePostgres } from "@forksafe/knex";
 import knex, { type Knex } from "knex";
 import type { Client, QueryResult } from "pg";
 import type { Face, Held, OpenOptions, Subject } from "./face.ts";
+import type { KnexDialect } from "./knex-dialect.ts";
 import { postgresView } from "./postgres-view.ts";
 import { BACKEND, ECHO, forKnex, INSERT, SLEEP } from "./statements.ts";
 
@@ -21,8 +22,14 @@ export const plainKnexFace: Face = {
 	server: postgresView,
 };
 
+export const knexPostgres: KnexDialect = {
+	open: openKnex,
+	statements: { echo: forKnex(ECHO), insert: forKnex(INSERT), sleep: forKnex(SLEEP), backend: forKnex(BACKEND) },
+	answer: (result) => answer(result as QueryResult<{ answer: string }>),
+};
+
 /** A Knex of ours, or a plain one. */
-export function openKnex(isProtected: boolean, { url, ...pool }: OpenOptions): Knex {
+function openKnex(isProtected: boolean, { url, ...pool }: OpenOptions): Knex {
 	const client = isProtected ? ForkSafePostgres : "pg";
 	return knex({ client, connection: url, pool: { min: 0, ...pool }, log: { warn() {} } });
 }

@@ -1,4 +1,6 @@
 import type { Face } from "../faces/face.ts";
+import { knexPostgres } from "../faces/knex.ts";
+import { knexMysql } from "../faces/knex-mysql.ts";
 import { commonScenarios } from "./common.ts";
 import { knexScenarios } from "./knex.ts";
 import { kyselyScenarios } from "./kysely.ts";
@@ -13,9 +15,9 @@ export function scenariosFor({ library, isProtected }: Face): readonly Scenario[
 		case "pg":
 			return [...commonScenarios, ...postgresScenarios];
 		case "knex":
-			return [...commonScenarios, ...postgresScenarios, ...knexScenarios(isProtected)];
+			return [...commonScenarios, ...postgresScenarios, ...knexScenarios(isProtected, knexPostgres)];
 		case "knex-mysql":
-			return commonScenarios;
+			return [...commonScenarios, ...knexScenarios(isProtected, knexMysql)];
 		case "kysely":
 			return [...commonScenarios, ...postgresScenarios, ...kyselyScenarios(isProtected)];
 	}

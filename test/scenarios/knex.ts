@@ -3,8 +3,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { expect } from "chai";
 import type { Knex } from "knex";
-import { openKnex } from "../faces/knex.ts";
-import { BACKEND, ECHO, forKnex, INSERT, SLEEP } from "../faces/statements.ts";
+import type { KnexDialect } from "../faces/knex-dialect.ts";
 import {
 	type Context,
 	expectRefused,
@@ -18,13 +17,22 @@ import {
 	unique,
 } from "./scenario.ts";
 
-export function knexScenarios(isProtected: boolean): readonly Scenario[] {
+export function knexScenarios(isProtected: boolean, { open: openKnex, statements, answer }: KnexDialect): readonly Scenario[] {
+	const open = (context: Context, max = 3): Knex => {
+		const db = openKnex(isProtected, { url: context.url, max });
+		context.ends({ end: () => db.destroy() });
+		return db;
+	};
+	const echo = async (db: Knex, text: string): Promise<string> => answer(await db.raw(statements.echo, [text]));
+	const backendOf = async (db: Knex): Promise<string> => answer(await db.raw(statements.backend));
+	const insert = async (db: Knex, key: string): Promise<void> => void (await db.raw(statements.insert, [key]));
+
 	return [
 		{
 			name: "with a transaction of Knex open: `trx` is refused in the child, and commits in the parent",
 			contract: [3, 5, 12],
 			async run(context) {
-				const db = open(context, isProtected);
+				const db = open(context);
 				const keys = { child: unique("child"), parent: unique("parent") };
 				const trx = await db.transaction();
 				await insert(trx, keys.parent);
@@ -47,11 +55,11 @@ export function knexScenarios(isProtected: boolean): readonly Scenario[] {
 			name: "with a transaction of Knex in flight: its promise rejects in the child, its work is done once, in the parent",
 			contract: [3, 5, 12],
 			async run(context) {
-				const db = open(context, isProtected);
+				const db = open(context);
 				const key = unique("in-transaction");
 				const transaction = outcome(
 					db.transaction(async (trx) => {
-						await trx.raw(forKnex(SLEEP), [150]);
+						await trx.raw(statements.sleep, [150]);
 						await insert(trx, key);
 					}),
 				);
@@ -71,9 +79,9 @@ export function knexScenarios(isProtected: boolean): readonly Scenario[] {
 			name: "with a transaction of Knex waiting for a connection: it is never begun in the child",
 			contract: [4, 12],
 			async run(context) {
-				const db = open(context, isProtected, 1);
+				const db = open(context, 1);
 				const key = unique("waiting-transaction");
-				const busy = outcome(db.raw(forKnex(SLEEP), [150]));
+				const busy = outcome(db.raw(statements.sleep, [150]));
 				const transaction = outcome(db.transaction(async (trx) => insert(trx, key)));
 				await turn();
 				const child = await context.fork("child", async () => {
@@ -91,7 +99,7 @@ export function knexScenarios(isProtected: boolean): readonly Scenario[] {
 			name: "with a clone made by withUserParams: it shares the pool in the parent and in the child",
 			contract: [1, 2, 12],
 			async run(context) {
-				const db = open(context, isProtected);
+				const db = open(context);
 				const clone = db.withUserParams({ tenant: 7 });
 				const backend = await backendOf(db);
 				const child = await context.fork("child", async () => {
@@ -112,7 +120,7 @@ export function knexScenarios(isProtected: boolean): readonly Scenario[] {
 			name: "after which the child destroys its Knex and initializes it again: both go on",
 			contract: [1, 2, 7, 12],
 			async run(context) {
-				const db = open(context, isProtected);
+				const db = open(context);
 				const key = unique("parent");
 				const trx = await db.transaction();
 				const child = await context.fork("child", async () => {
@@ -129,27 +137,4 @@ export function knexScenarios(isProtected: boolean): readonly Scenario[] {
 			},
 		},
 	];
-}
-
-function open(context: Context, isProtected: boolean, max = 3): Knex {
-	const db = openKnex(isProtected, { url: context.url, max });
-	context.ends({ end: () => db.destroy() });
-	return db;
-}
-
-function echo(db: Knex, text: string): Promise<string> {
-	return ask(db, ECHO, [text]);
-}
-
-function backendOf(db: Knex): Promise<string> {
-	return ask(db, BACKEND, []);
-}
-
-async function ask(db: Knex, statement: string, values: string[]): Promise<string> {
-	const { rows } = await db.raw<{ rows: { answer: string }[] }>(forKnex(statement), values);
-	return rows[0]?.answer ?? "";
-}
-
-async function insert(db: Knex, key: string): Promise<void> {
-	await db.raw(forKnex(INSERT), [key]);
 }
