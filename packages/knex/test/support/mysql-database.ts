@@ -1,4 +1,3 @@
-import { createRequire } from "node:module";
 import { reportProcessChange } from "@forksafe/core";
 import type { Guarded } from "@forksafe/mysql2";
 import knex, { type Knex } from "knex";
@@ -8,7 +7,7 @@ import { mariadbUrl, type Transport } from "../../../../test/support/server-urls
 import { untilTrue } from "../../../../test/support/until-true.ts";
 import { forkSafe, type KnexClientClass, type TarnPool } from "../../src/index.ts";
 import { newName } from "./database.ts";
-import { knex31 } from "./subjects.ts";
+import { dialectOf31, knex31 } from "./subjects.ts";
 
 /** A Knex over MariaDB under test. */
 export interface MysqlDatabase {
@@ -26,7 +25,6 @@ export interface MysqlSubject {
 	open(config?: Knex.Config, transport?: Transport): Promise<MysqlDatabase>;
 }
 
-const require = createRequire(import.meta.url);
 const opened = new Map<Knex, string>();
 
 /** Knex over mysql2 as it is, and with our client. */
@@ -34,7 +32,7 @@ export const mysqlSubjects: readonly MysqlSubject[] = [
 	subject("Knex 3.3", knex, "mysql2"),
 	subject("forksafe over Knex 3.3", knex, forkSafe("mysql2")),
 	subject("Knex 3.1", knex31, "mysql2"),
-	subject("forksafe over Knex 3.1", knex31, forkSafe(require("knex-3.1/lib/dialects/mysql2/index.js") as KnexClientClass)),
+	subject("forksafe over Knex 3.1", knex31, forkSafe(dialectOf31("mysql2"))),
 ];
 
 /** What is expected of ours only, over the newest Knex. */

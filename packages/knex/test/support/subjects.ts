@@ -11,7 +11,7 @@ const require = createRequire(import.meta.url);
 export const knex31 = knexOf31 as unknown as typeof knex;
 
 /** A client class of Knex 3.1. */
-export function dialectOf31(name: "postgres" | "cockroachdb" | "redshift" | "pgnative"): KnexClientClass {
+export function dialectOf31(name: "postgres" | "cockroachdb" | "redshift" | "pgnative" | "mysql2"): KnexClientClass {
 	return require(`knex-3.1/lib/dialects/${name}/index.js`);
 }
 
