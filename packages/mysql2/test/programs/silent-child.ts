@@ -26,7 +26,7 @@ for (const prepare of Object.values(attempts)) {
 	connections.push(connection);
 }
 report("ready");
-await untilTrue(() => existsSync(sign), { what: "the sign to fork" });
+await untilTrue(() => existsSync(sign), { what: "the sign to fork", deadlineMillis: 20_000 });
 
 const child = await forkChild("child", async () => {
 	if (hook === "true") afterFork();
@@ -40,7 +40,7 @@ const child = await forkChild("child", async () => {
 });
 await child.exited;
 report("the child has gone");
-await untilTrue(() => existsSync(`${sign}.end`), { what: "the sign to end" });
+await untilTrue(() => existsSync(`${sign}.end`), { what: "the sign to end", deadlineMillis: 20_000 });
 
 // The sessions of an unguarded run are not what they were.
 if (isGuarded) {
