@@ -28,6 +28,8 @@ export class Acquire<R> implements Queued<Acquire<R>> {
 	ticket: Ticket<R> | undefined = undefined;
 	/** @internal Lets go of what it waited for. */
 	onRejected: () => void = () => {};
+	/** @internal Stops the time that a validation may take. */
+	stopValidating: (() => void) | undefined = undefined;
 	/** @internal Its time is up. */
 	onTimeout: () => void = () => {};
 	/** @internal */

@@ -291,8 +291,15 @@ export class TarnPool<R extends object> extends Tarn<R> {
 
 	private handOver(resource: R, acquire: Acquire<R>): void {
 		this.idleSince.delete(resource);
-		if (this.validator === undefined || this.fresh.delete(resource)) this.grant(resource, acquire);
-		else this.validateFor(acquire, resource, this.validator);
+		if (this.validator === undefined || this.fresh.delete(resource)) {
+			this.grant(resource, acquire);
+			return;
+		}
+		this.validating.set(resource, acquire);
+		acquire.onRejected = () => this.judge(resource, acquire, false, new Error("aborted"));
+		const verdict = this.verdictOn(resource, this.validator);
+		if (typeof verdict === "boolean") queueMicrotask(() => this.judge(resource, acquire, verdict));
+		else this.awaitVerdict(resource, acquire, verdict);
 	}
 
 	private grant(resource: R, acquire: Acquire<R>): void {
@@ -302,43 +309,40 @@ export class TarnPool<R extends object> extends Tarn<R> {
 		acquire.resolve(resource);
 	}
 
-	private validateFor(acquire: Acquire<R>, resource: R, validate: (resource: R) => boolean | PromiseLike<boolean>): void {
-		this.validating.set(resource, acquire);
-		const judge = (isValid: boolean, ...errors: unknown[]): void => {
-			this.look();
-			if (this.validating.get(resource) !== acquire) return;
-			this.validating.delete(resource);
-			stopDeadline();
-			for (const error of errors) this.warn("resource validator", error);
-			if (isValid) {
-				this.grant(resource, acquire);
-				return;
-			}
-			this.hurryAfter(() => {
-				this.engine.release(resource, { destroy: true });
-				if (!acquire.isPending) return;
-				acquire.isInLine = true;
-				this.line.unshift(acquire);
-				this.ask(acquire);
-				this.startDeadline(acquire);
-			});
-		};
-		let stopDeadline = (): void => {};
-		acquire.onRejected = () => judge(false, new Error("aborted"));
-		const verdict = this.verdictOn(resource, validate);
-		if (typeof verdict === "boolean") {
-			queueMicrotask(() => judge(verdict));
-			return;
-		}
+	private awaitVerdict(resource: R, acquire: Acquire<R>, verdict: PromiseLike<boolean>): void {
 		this.startDeadline(acquire);
 		const { validateTimeoutMillis } = this.engine.options;
-		stopDeadline = this.engine.startDeadline(validateTimeoutMillis, () => {
-			judge(false, new TimeoutError(`the validation took longer than ${validateTimeoutMillis} ms`));
-		});
+		const isTooLate = (): void => {
+			this.judge(resource, acquire, false, new TimeoutError(`the validation took longer than ${validateTimeoutMillis} ms`));
+		};
+		acquire.stopValidating = this.engine.startDeadline(validateTimeoutMillis, isTooLate);
+		const judge = (isValid: boolean, ...errors: unknown[]): void => {
+			this.look();
+			this.judge(resource, acquire, isValid, ...errors);
+		};
 		verdict.then(
 			(isValid) => judge(Boolean(isValid)),
 			(error: unknown) => judge(false, error),
 		);
+	}
+
+	private judge(resource: R, acquire: Acquire<R>, isValid: boolean, ...errors: unknown[]): void {
+		if (this.validating.get(resource) !== acquire) return;
+		this.validating.delete(resource);
+		acquire.stopValidating?.();
+		for (const error of errors) this.warn("resource validator", error);
+		if (isValid) {
+			this.grant(resource, acquire);
+			return;
+		}
+		this.hurryAfter(() => {
+			this.engine.release(resource, { destroy: true });
+			if (!acquire.isPending) return;
+			acquire.isInLine = true;
+			this.line.unshift(acquire);
+			this.ask(acquire);
+			this.startDeadline(acquire);
+		});
 	}
 
 	private verdictOn(resource: R, validate: (resource: R) => boolean | PromiseLike<boolean>): boolean | PromiseLike<boolean> {
