@@ -1,7 +1,8 @@
 /**
  * The contract (ARCHITECTURE.md): every scenario, through every pool of ours, over every transport. One program for each
- * pool and transport, two programs at a time; each `it` waits for what its program says of one scenario.
+ * pool and transport, some at a time; each `it` waits for what its program says of one scenario.
  */
+import { availableParallelism } from "node:os";
 import pLimit from "p-limit";
 import type { Face } from "../faces/face.ts";
 import { faces } from "../faces/index.ts";
@@ -11,7 +12,8 @@ import { postgresUrl, type Transport, transports } from "../support/server-urls.
 import { needsForks, skipWithReason } from "../support/skip.ts";
 
 const PROGRAM_DEADLINE_MILLIS = 120_000;
-const twoAtATime = pLimit(2);
+/** They wait for timers and servers most of the time. */
+const someAtATime = pLimit(1 + availableParallelism());
 
 /** The verdicts of one program, as they come. */
 class Verdicts {
@@ -44,7 +46,7 @@ describe("a fork", function () {
 		for (const { face, transport, verdicts } of subjects) {
 			if (!isOffered(face, transport)) continue;
 			const onVerdict = (verdict: Verdict): void => verdicts.of(verdict.scenario, verdict.hook).resolve(verdict);
-			void twoAtATime(async () => {
+			void someAtATime(async () => {
 				const result = await runScenarios(face, { transport, deadlineMillis: PROGRAM_DEADLINE_MILLIS, onVerdict });
 				const how = result.timedOut ? "was killed at its deadline" : `ended (${result.signal ?? result.exitCode})`;
 				verdicts.noMore(new Error(`the program ${how} without a word about this scenario:\n${result.output}`));

@@ -14,7 +14,7 @@ import { needsForks } from "../support/skip.ts";
 const DEADLINE_MILLIS = 15_000;
 const RUNS_AT_MOST = 5;
 /** They mostly wait for answers that do not come. */
-const limit = pLimit(3 * availableParallelism());
+const limit = pLimit(5 * availableParallelism());
 
 interface Attempt {
 	readonly title: string;

@@ -86,7 +86,9 @@ export const postgresScenarios: readonly Scenario[] = [
 			const errors: Error[] = [];
 			client.on("notification", ({ payload = "" }) => heard.push(payload));
 			client.on("error", (error) => errors.push(error));
-			await client.query("listen news");
+			// Another program may run the same scenario on this server.
+			const channel = unique("news");
+			await client.query(`listen "${channel}"`);
 			const news = Array.from({ length: 50 }, (_, index) => `news ${index}`);
 			const child = await context.fork("child", async () => {
 				await talk(subject, "the child");
@@ -95,12 +97,12 @@ export const postgresScenarios: readonly Scenario[] = [
 				await expectRefused(client.query("listen more"), INHERITED);
 				expect(heard, "news in the child").to.deep.equal([]);
 			});
-			for (const item of news) await ask(context.url, "select pg_notify('news', $1)", [item]);
+			for (const item of news) await ask(context.url, "select pg_notify($1, $2)", [channel, item]);
 			await child.result;
 			await untilTrue(() => heard.length === news.length, { what: "all news have come" });
 			expect(heard).to.deep.equal(news);
 			expect(errors, "errors in the parent").to.deep.equal([]);
-			await client.query("unlisten news");
+			await client.query(`unlisten "${channel}"`);
 			await held.release();
 			await expectUnharmed(context, subject, backends);
 		},

@@ -10,7 +10,7 @@ import { scenariosFor } from "./index.ts";
 import { Context, type Scenario } from "./scenario.ts";
 
 /** An unprotected pool hangs often, and twice the time that a scenario takes tells as much as more. */
-const DEADLINE_MILLIS = { protected: 20_000, unprotected: 10_000 };
+const DEADLINE_MILLIS = { protected: 20_000, unprotected: 8_000 };
 
 const [faceName, url, only, onlyHook] = process.argv.slice(2);
 const face = faces.find(({ name }) => name === faceName);
