@@ -1,0 +1,59 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { expect } from "chai";
+import { follow } from "../../../test/support/promises.ts";
+import { reportProcessChange } from "../src/index.ts";
+import { acquireMany, setUp, setUpIdle } from "./support/set-up.ts";
+
+describe("tryAcquire", () => {
+	it("gives an idle connection at once, the one that was used last", async () => {
+		const { pool, idle } = await setUpIdle(2);
+		expect(pool.tryAcquire()).to.equal(idle[1]);
+		expect(pool.stats()).to.include({ idle: 1, used: 1 });
+	});
+
+	it("gives none when there is none, and opens none", () => {
+		const { pool, driver } = setUp();
+		expect(pool.tryAcquire()).to.equal(undefined);
+		expect(driver.connects).to.deep.equal([]);
+	});
+
+	it("gives none to who comes after somebody who waits", async () => {
+		const { pool } = setUp({ max: 1 });
+		const [held] = await acquireMany(pool, 1);
+		const waiting = follow(pool.acquire());
+		if (held !== undefined) pool.release(held);
+		expect(pool.tryAcquire()).to.equal(undefined);
+		await Promise.resolve();
+		expect(waiting.value).to.equal(held);
+	});
+
+	it("gives none that would have to be looked at first", async () => {
+		const { pool } = await setUpIdle(1, { validates: true });
+		expect(pool.tryAcquire()).to.equal(undefined);
+		expect(pool.stats()).to.include({ idle: 1, used: 0 });
+	});
+
+	it("gives none while acquires are traced, for there is nothing to trace", async () => {
+		const { pool } = await setUpIdle(1);
+		const ignore = (): void => {};
+		subscribe("tracing:forksafe:pool:acquire:start", ignore);
+		try {
+			expect(pool.tryAcquire()).to.equal(undefined);
+		} finally {
+			unsubscribe("tracing:forksafe:pool:acquire:start", ignore);
+		}
+	});
+
+	it("gives none of another process", async () => {
+		const { pool } = await setUpIdle(1);
+		reportProcessChange();
+		expect(pool.tryAcquire()).to.equal(undefined);
+	});
+
+	it("counts as a use", async () => {
+		const { pool } = await setUpIdle(1, { maxUses: 2 });
+		const connection = pool.tryAcquire();
+		if (connection !== undefined) pool.release(connection);
+		expect(pool.stats()).to.include({ idle: 0, used: 0 });
+	});
+});
