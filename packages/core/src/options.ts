@@ -127,13 +127,17 @@ const checks: Record<keyof PoolOptions, (value: never) => string | undefined> = 
 	maxUses: wholeNumber(0),
 	leakThresholdMillis: duration(0),
 	maintenanceIntervalMillis: duration(1),
-	processWatch: (value: unknown) =>
-		value === "always" || value === "once" || value === "off" ? undefined : 'must be "always", "once" or "off"',
+	processWatch: processWatchFlaw,
 	onProcessChange: mustBe("a function"),
 	log: mustBe("a function"),
 	clock: mustBe("an object"),
 	random: mustBe("a function"),
 };
+
+/** What is wrong with it; undefined when it is one. */
+export function processWatchFlaw(value: unknown): string | undefined {
+	return value === "always" || value === "once" || value === "off" ? undefined : 'must be "always", "once" or "off"';
+}
 
 /**
  * Checks options and fills in the defaults; an option that is undefined counts as not given.

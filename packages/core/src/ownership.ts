@@ -1,4 +1,5 @@
-import { InheritedConnectionError } from "./errors.ts";
+import { InheritedConnectionError, OptionError } from "./errors.ts";
+import { type ProcessWatch, processWatchFlaw } from "./options.ts";
 import {
 	type ConnectionHolder,
 	currentGeneration,
@@ -19,19 +20,23 @@ export class Ownership {
 	#unregister: () => void = () => {};
 
 	/**
-	 * @param looks whether to look who this process is, or to go by what is known
+	 * @param processWatch as in a pool's options. A connection sees one change at most, so `once` is `always`
 	 * @param discard forgets the connection, without a byte written; called once at most
+	 * @throws OptionError (ERR_FORKSAFE_OPTION)
 	 */
-	constructor(looks: boolean, discard: (change: ProcessChange) => void) {
-		this.#looks = looks;
+	constructor(processWatch: ProcessWatch, discard: (change: ProcessChange) => void) {
+		const flaw = processWatchFlaw(processWatch);
+		if (flaw !== undefined) throw new OptionError("processWatch", processWatch, flaw);
+		this.#looks = processWatch !== "off";
 		this.#discard = discard;
 	}
 
-	/** This process opens it. Only the first call counts. */
-	begin(): void {
-		if (this.#generation !== undefined) return;
+	/** This process opens it. Only the first call counts. @returns whether this is the first one */
+	begin(): boolean {
+		if (this.#generation !== undefined) return false;
 		this.#generation = this.#looks ? currentGeneration() : knownGeneration();
 		this.#unregister = registerHolder(this.#holder);
+		return true;
 	}
 
 	/** It has ended: there is nothing left to be inherited. */
@@ -60,6 +65,12 @@ export class Ownership {
 	 */
 	refusal(): InheritedConnectionError | undefined {
 		return this.isInherited() ? new InheritedConnectionError(this.#change as ProcessChange) : undefined;
+	}
+
+	/** @throws InheritedConnectionError (ERR_FORKSAFE_INHERITED) when another process has opened it. Looks who this process is. */
+	assertOwn(): void {
+		const refusal = this.refusal();
+		if (refusal !== undefined) throw refusal;
 	}
 
 	/** It is another process's from now on. */

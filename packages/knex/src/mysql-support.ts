@@ -2,7 +2,7 @@ import { concernsServer, end, type Guarded, giveUp, guard, isAlive, isTransient,
 import type { Connection as MysqlConnection } from "mysql2";
 import type { DialectSupport, KnexClientConstructor } from "./dialect-support.ts";
 import type { KnexConnection } from "./knex-internals.ts";
-import { currentOpening, noteConnectError } from "./opening.ts";
+import { beginOpening, noteConnectError } from "./opening.ts";
 import type { TarnPool } from "./tarn-pool.ts";
 
 type Connection = MysqlConnection & Guarded & KnexConnection;
@@ -32,13 +32,10 @@ function guarded(Base: KnexClientConstructor): KnexClientConstructor {
 			const driver = super._driver() as MysqlDriver;
 			const createConnection = (settings: object): Connection => {
 				const pool = this.pool as TarnPool<Connection> | undefined;
-				const current = currentOpening();
-				// Knex may have waited for a `connection` function, and the process may be another one since.
-				pool?.look();
-				current?.signal.throwIfAborted();
+				const opened = beginOpening(pool);
 				const connection = guard(driver.createConnection(settings), { processWatch: pool?.processWatch }) as Connection;
 				stayQuiet(connection);
-				if (current !== undefined) current.connection = connection;
+				opened(connection);
 				return connection;
 			};
 			// No plain object: withUserParams copies those member by member.

@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { KnexConnection } from "./knex-internals.ts";
 
 /** A `create` in progress, with the connection that it has opened so far. */
-export interface Opening<C extends KnexConnection = KnexConnection> {
+interface Opening<C extends KnexConnection = KnexConnection> {
 	readonly signal: AbortSignal;
 	connection?: C;
 }
@@ -10,9 +10,21 @@ export interface Opening<C extends KnexConnection = KnexConnection> {
 const opening = new AsyncLocalStorage<Opening>();
 const connectErrors = new WeakSet<object>();
 
-/** The create that this belongs to; undefined for a connection that Knex opens beside its pool (to cancel a query). */
-export function currentOpening(): Opening | undefined {
-	return opening.getStore();
+/**
+ * A connection is opened next, unless nobody waits for it any more: Knex may have waited for a `connection` function, and the
+ * process may be another one since. Knex also opens connections beside its pool (to cancel a query), which belong to no create.
+ *
+ * @returns to be told of the connection
+ * @throws why the create was given up
+ */
+export function beginOpening(pool: { look(): void } | undefined): (connection: KnexConnection) => void {
+	const current = opening.getStore();
+	if (current === undefined) return () => {};
+	pool?.look();
+	current.signal.throwIfAborted();
+	return (connection) => {
+		current.connection = connection;
+	};
 }
 
 /**

@@ -12,7 +12,7 @@ import {
 import pg from "pg";
 import type { DialectSupport, KnexClientConstructor } from "./dialect-support.ts";
 import type { KnexConnection } from "./knex-internals.ts";
-import { currentOpening, noteConnectError } from "./opening.ts";
+import { beginOpening, noteConnectError } from "./opening.ts";
 import { DEFAULT_CREATE_TIMEOUT_MILLIS } from "./tarn-options.ts";
 import type { TarnPool } from "./tarn-pool.ts";
 
@@ -48,6 +48,7 @@ function guarded(Base: KnexClientConstructor): KnexClientConstructor {
 			const given: string | PgClientConfig = this.connectionSettings;
 			const settings: PgClientConfig = typeof given === "string" ? { connectionString: given } : given;
 			const pool = this.pool as TarnPool<Connection> | undefined;
+			const opened = beginOpening(pool);
 			const connection: Connection = new this.driver.Client({
 				connectionTimeoutMillis: createTimeoutMillis,
 				...settings,
@@ -61,13 +62,7 @@ function guarded(Base: KnexClientConstructor): KnexClientConstructor {
 			connection.on("end", () => {
 				connection.__knex__disposed ??= "Connection ended unexpectedly";
 			});
-			const current = currentOpening();
-			if (current !== undefined) {
-				// Knex may have waited for a `connection` function, and the process may be another one since.
-				pool?.look();
-				current.signal.throwIfAborted();
-				current.connection = connection;
-			}
+			opened(connection);
 			await noteConnectError(() => connection.connect());
 			return connection;
 		}

@@ -6,14 +6,7 @@
  * `destroy()` a FIN. So an inherited one is ended by `stream.destroy()`.
  */
 import process from "node:process";
-import {
-	guardStream,
-	InheritedConnectionError,
-	OptionError,
-	Ownership,
-	type ProcessChange,
-	type ProcessWatch,
-} from "@forksafe/core";
+import { guardStream, InheritedConnectionError, Ownership, type ProcessChange, type ProcessWatch } from "@forksafe/core";
 import type { Connection } from "mysql2";
 import { assertMysqlInternals, type MysqlCommand, type MysqlConnectionInternals } from "./mysql-internals.ts";
 
@@ -50,23 +43,16 @@ export interface Guarded {
  * ```
  */
 export function guard<C extends Connection>(connection: C, { processWatch = "always" }: GuardOptions = {}): C & Guarded {
-	if (!["always", "once", "off"].includes(processWatch)) {
-		throw new OptionError("processWatch", processWatch, 'must be "always", "once" or "off"');
-	}
 	const inside: object = connection;
 	assertMysqlInternals(inside);
-	// A connection sees one change at most, so `once` is `always`.
-	const ownership = new Ownership(processWatch !== "off", (change) => forget(inside, change));
+	const ownership = new Ownership(processWatch, (change) => forget(inside, change));
 	ownership.begin();
 	inside.stream.once("close", () => ownership.end());
 	guardCommands(inside, ownership);
 	guardThreadId(inside, ownership);
 	const added: Guarded = {
 		isInherited: () => ownership.isInherited(),
-		assertOwn: () => {
-			const refusal = ownership.refusal();
-			if (refusal !== undefined) throw refusal;
-		},
+		assertOwn: () => ownership.assertOwn(),
 		discard: (change) => ownership.lose(change),
 	};
 	return Object.assign(connection, added);

@@ -6,7 +6,7 @@
  * Terminate). Both ask whose process this is.
  */
 import process from "node:process";
-import { InheritedConnectionError, OptionError, Ownership, type ProcessChange, type ProcessWatch } from "@forksafe/core";
+import { InheritedConnectionError, Ownership, type ProcessChange, type ProcessWatch } from "@forksafe/core";
 import pg from "pg";
 import { clientSettings } from "./client-options.ts";
 import { assertPgInternals, internals, type PgClientInternals, type PgConnectionInternals } from "./pg-internals.ts";
@@ -55,11 +55,7 @@ export class Client extends pg.Client {
 		const settings = clientSettings(config);
 		super(settings);
 		const { processWatch = "always" } = settings;
-		if (!["always", "once", "off"].includes(processWatch)) {
-			throw new OptionError("processWatch", processWatch, 'must be "always", "once" or "off"');
-		}
-		// A client sees one change at most, so `once` is `always`.
-		this.ownership = new Ownership(processWatch !== "off", (change) => this.forget(change));
+		this.ownership = new Ownership(processWatch, (change) => this.forget(change));
 		const { connection } = internals(this);
 		const hear = (message: ServerMessage): void => {
 			if (endsSession(message)) this.hasFailed = true;
@@ -94,8 +90,7 @@ export class Client extends pg.Client {
 	override connect(): Promise<Client>;
 	override connect(callback: ConnectCallback): void;
 	override connect(callback?: ConnectCallback): Promise<Client> | void {
-		this.ownership.begin();
-		this.once("end", () => this.ownership.end());
+		if (this.ownership.begin()) this.once("end", () => this.ownership.end());
 		const refusal = this.ownership.refusal();
 		if (refusal !== undefined) {
 			if (callback === undefined) return Promise.reject(refusal);
@@ -116,8 +111,7 @@ export class Client extends pg.Client {
 	 * @throws InheritedConnectionError (ERR_FORKSAFE_INHERITED) when another process has opened this connection
 	 */
 	assertOwn(): void {
-		const refusal = this.ownership.refusal();
-		if (refusal !== undefined) throw refusal;
+		this.ownership.assertOwn();
 	}
 
 	/** Whether it was forgotten, as far as is known without a look at the process. */
