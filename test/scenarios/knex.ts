@@ -3,7 +3,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { expect } from "chai";
 import type { Knex } from "knex";
-import type { KnexDialect } from "../faces/knex-dialect.ts";
+import { type KnexDialect, openKnex } from "../faces/knex-dialect.ts";
 import {
 	type Context,
 	expectRefused,
@@ -17,9 +17,10 @@ import {
 	unique,
 } from "./scenario.ts";
 
-export function knexScenarios(isProtected: boolean, { open: openKnex, statements, answer }: KnexDialect): readonly Scenario[] {
+export function knexScenarios(isProtected: boolean, dialect: KnexDialect): readonly Scenario[] {
+	const { statements, answer } = dialect;
 	const open = (context: Context, max = 3): Knex => {
-		const db = openKnex(isProtected, { url: context.url, max });
+		const db = openKnex(isProtected, { url: context.url, max }, dialect);
 		context.ends({ end: () => db.destroy() });
 		return db;
 	};
