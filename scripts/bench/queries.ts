@@ -8,7 +8,7 @@ import { offeredTransports } from "../../test/support/transports.ts";
 import { table } from "../demo/table.ts";
 import type { Effort } from "./effort.ts";
 import { createTables, kinds, type Pair, type Style, styles } from "./queries-worker.ts";
-import { ratios, withInterval } from "./statistics.ts";
+import { mean, ratios, withInterval } from "./statistics.ts";
 import type { Target } from "./target.ts";
 
 export interface QueryResult {
@@ -107,10 +107,6 @@ function throughputRatios({ pairs }: QueryResult): number[] {
 		pairs.map(({ ours }) => ours.throughput),
 		pairs.map(({ plain }) => plain.throughput),
 	);
-}
-
-function mean(values: readonly number[]): number {
-	return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 async function runWorker(...args: readonly [string, ...(string | number)[]]): Promise<Pair[]> {

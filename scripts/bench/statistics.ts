@@ -34,13 +34,17 @@ export function inOrderOf<T>(round: number, all: readonly T[]): T[] {
 	return round % 2 === 0 ? order : order.reverse();
 }
 
+export function mean(values: readonly number[]): number {
+	return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
 /** The mean and what it lies within with a confidence of 95 %, as in `0.912 (0.905-0.919)`; values are taken for normal. */
 export function withInterval(values: readonly number[], digits: number): string {
 	const count = values.length;
-	const mean = values.reduce((sum, value) => sum + value, 0) / count;
-	const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (count - 1);
+	const middle = mean(values);
+	const variance = values.reduce((sum, value) => sum + (value - middle) ** 2, 0) / (count - 1);
 	const margin = studentT(count - 1) * Math.sqrt(variance / count);
-	return `${mean.toFixed(digits)} (${(mean - margin).toFixed(digits)}-${(mean + margin).toFixed(digits)})`;
+	return `${middle.toFixed(digits)} (${(middle - margin).toFixed(digits)}-${(middle + margin).toFixed(digits)})`;
 }
 
 /** Student's t of 95 %, two-sided, by Cornish and Fisher's expansion around the normal quantile: within 1 % from 3 degrees on. */

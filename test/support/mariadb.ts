@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
-import { access, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createConnection } from "mysql2/promise";
 import type { Transport } from "./server-urls.ts";
@@ -76,26 +77,10 @@ const INIT = [
 const END = 'kill -TERM "$(cat pid)"; while [ -e pid ]; do sleep 0.02; done';
 
 async function installed(): Promise<string> {
-	const found = await firstOf(binaries);
-	if (found !== undefined) return found;
-	await install();
-	const installedNow = await firstOf(binaries);
-	if (installedNow === undefined) throw new Error("there is no mariadbd, also after mariadb-server was installed");
-	return installedNow;
-}
-
-async function firstOf(paths: readonly string[]): Promise<string | undefined> {
-	for (const path of paths) {
-		if (await isThere(path)) return path;
-	}
-	return undefined;
-}
-
-function isThere(path: string): Promise<boolean> {
-	return access(path).then(
-		() => true,
-		() => false,
-	);
+	if (!binaries.some(existsSync)) await install();
+	const binary = binaries.find(existsSync);
+	if (binary === undefined) throw new Error("there is no mariadbd, also after mariadb-server was installed");
+	return binary;
 }
 
 async function install(): Promise<void> {
