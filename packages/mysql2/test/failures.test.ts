@@ -6,7 +6,7 @@ import { startMariadb } from "../../../test/support/mariadb.ts";
 import { follow, rejection } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { concernsServer, isTransient } from "../src/index.ts";
-import { RecordingProxy } from "./support/proxy.ts";
+import { MariadbProxy } from "./support/proxy.ts";
 import {
 	afterThisTest,
 	ask,
@@ -111,7 +111,7 @@ describe("isTransient, of what a server refuses a connect with", () => {
 	}
 
 	it("is true once the pool has connected when the socket is closed before the server has answered", async () => {
-		const proxy = await new RecordingProxy().start();
+		const proxy = await new MariadbProxy().start();
 		proxy.isSilent = true;
 		const refused = refusalOf({ uri: proxy.urlOf() });
 		await untilTrue(() => proxy.open === 1, { what: "it has begun" });
@@ -122,7 +122,7 @@ describe("isTransient, of what a server refuses a connect with", () => {
 	});
 
 	it("is true once the pool has connected when the server does not answer in time", async () => {
-		const proxy = await new RecordingProxy().start();
+		const proxy = await new MariadbProxy().start();
 		proxy.isSilent = true;
 		const error = await refusalOf({ uri: proxy.urlOf(), connectTimeout: 50 });
 		expect(error.code).to.equal("ETIMEDOUT");

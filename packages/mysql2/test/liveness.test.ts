@@ -4,7 +4,7 @@ import { runProgram } from "../../../test/support/program.ts";
 import { follow, rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { end, giveUp, isAlive, ping, ref, unref } from "../src/index.ts";
-import { RecordingProxy } from "./support/proxy.ts";
+import { MariadbProxy } from "./support/proxy.ts";
 import {
 	ask,
 	connected,
@@ -38,7 +38,7 @@ describe("isAlive", () => {
 	});
 
 	it("is false once the connection is lost", async () => {
-		const proxy = await new RecordingProxy().start();
+		const proxy = await new MariadbProxy().start();
 		const connection = await openConnection({ uri: proxy.urlOf() });
 		connection.on("error", () => {});
 		await proxy.stop();
@@ -78,7 +78,7 @@ describe("ping", () => {
 	});
 
 	it("says no without an answer when it is aborted, and closes the socket", async () => {
-		const proxy = await new RecordingProxy().start();
+		const proxy = await new MariadbProxy().start();
 		const connection = await openConnection({ uri: proxy.urlOf() });
 		connection.on("error", () => {});
 		const { bytes } = proxy;
@@ -95,7 +95,7 @@ describe("ping", () => {
 	});
 
 	it("does not ask at all when it is aborted before", async () => {
-		const proxy = await new RecordingProxy().start();
+		const proxy = await new MariadbProxy().start();
 		const connection = await openConnection({ uri: proxy.urlOf() });
 		connection.on("error", () => {});
 		const [before] = await proxy.atRest();
@@ -159,7 +159,7 @@ describe("end", () => {
 	});
 
 	it("is over although the server does not close its side of a broken connection", async () => {
-		const proxy = await new RecordingProxy().start();
+		const proxy = await new MariadbProxy().start();
 		const connection = await openConnection({ uri: proxy.urlOf() });
 		connection.on("error", () => {});
 		proxy.isSilent = true;
@@ -198,7 +198,7 @@ describe("giveUp", () => {
 	});
 
 	it("ends a connect that is under way, and its time-out acts no more", async () => {
-		const proxy = await new RecordingProxy().start();
+		const proxy = await new MariadbProxy().start();
 		proxy.isSilent = true;
 		const connection = startConnection({ uri: proxy.urlOf(), connectTimeout: 100 });
 		const errors: Error[] = [];
@@ -219,7 +219,7 @@ describe("giveUp", () => {
 	});
 
 	it("says no goodbye, and throws nothing at a process that does not listen", async () => {
-		const proxy = await new RecordingProxy().start();
+		const proxy = await new MariadbProxy().start();
 		const connection = await openConnection({ uri: proxy.urlOf() });
 		const [before] = await proxy.atRest();
 		giveUp(connection);

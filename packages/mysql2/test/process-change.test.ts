@@ -4,7 +4,7 @@ import type { QueryError } from "mysql2";
 import { rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { Callback, endBy, expectInherited, uncaught } from "./support/expectations.ts";
-import { RecordingProxy } from "./support/proxy.ts";
+import { MariadbProxy } from "./support/proxy.ts";
 import {
 	ask,
 	connected,
@@ -206,7 +206,7 @@ describe("a guarded connection after a process change", () => {
 	for (const stage of ["before the server has said anything", "in the TLS handshake", "while it logs in"] as const) {
 		it(`fails a connect that was under way, ${stage}`, async () => {
 			const errors = uncaught();
-			const proxy = await new RecordingProxy().start();
+			const proxy = await new MariadbProxy().start();
 			if (stage === "before the server has said anything") proxy.isSilent = true;
 			// It says hello, and nothing after it.
 			else proxy.silentAfter = 1;

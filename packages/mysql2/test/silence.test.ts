@@ -6,10 +6,11 @@ import { join } from "node:path";
 import { reportProcessChange } from "@forksafe/core";
 import { expect } from "chai";
 import { runProgram } from "../../../test/support/program.ts";
+import type { Sent } from "../../../test/support/recording-proxy.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { end, giveUp, ping } from "../src/index.ts";
 import { type AttemptedConnection, attempts } from "./support/attempts.ts";
-import { RecordingProxy, type Sent } from "./support/proxy.ts";
+import { MariadbProxy } from "./support/proxy.ts";
 import { afterThisTest, forkUnnoticed, type GuardedConnection, openConnection, server } from "./support/set-up.ts";
 
 const program = new URL("./programs/silent-child.ts", import.meta.url);
@@ -32,7 +33,7 @@ describe("an inherited connection sends nothing", () => {
 				["in a fork that nobody has noticed yet", async () => forkUnnoticed()],
 			] as const) {
 				it(`by ${name} ${when}, over ${transport}`, async () => {
-					const proxy = await new RecordingProxy().start();
+					const proxy = await new MariadbProxy().start();
 					const connection = await openConnection({ ...server(transport), uri: proxy.urlOf(transport) });
 					const attempt = name in attempts ? await prepare(connection as never) : () => prepare(connection as never);
 					const [before] = await proxy.atRest();
@@ -70,7 +71,7 @@ describe("a forked child", () => {
 describe("without a change", () => {
 	it("the server hears of each attempt", async () => {
 		for (const [name, prepare] of Object.entries(attempts)) {
-			const proxy = await new RecordingProxy().start();
+			const proxy = await new MariadbProxy().start();
 			const connection = await openConnection({ ...server(), uri: proxy.urlOf() });
 			connection.on("error", () => {});
 			const attempt = await prepare(connection as unknown as AttemptedConnection);
@@ -93,7 +94,7 @@ interface Run {
 }
 
 async function run(transport: Transport, { isGuarded, hook }: { isGuarded: boolean; hook: boolean }): Promise<Run> {
-	const proxy = await new RecordingProxy().start();
+	const proxy = await new MariadbProxy().start();
 	const sign = join(tmpdir(), `forksafe-sign-${randomUUID()}`);
 	afterThisTest(async () => {
 		for (const path of [sign, `${sign}.end`]) rmSync(path, { force: true });

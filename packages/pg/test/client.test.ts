@@ -9,7 +9,7 @@ import { rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { Client, type ClientConfig } from "../src/index.ts";
 import { ask, databaseUrl, untilSessions } from "./support/database.ts";
-import { CountingProxy } from "./support/proxy.ts";
+import { PostgresProxy } from "./support/proxy.ts";
 import { afterThisTest, openClient, openPool, uniqueName } from "./support/set-up.ts";
 import { Tunnel } from "./support/tunnel.ts";
 
@@ -288,7 +288,7 @@ describe("a client after a process change", () => {
 	});
 
 	it("rejects a connect that was under way", async () => {
-		const proxy = await new CountingProxy().start();
+		const proxy = await new PostgresProxy().start();
 		proxy.isSilent = true;
 		const client = new Client({ connectionString: proxy.urlOf(), connectionTimeoutMillis: 400 });
 		const errors: Error[] = [];

@@ -8,7 +8,7 @@ import { rejection } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import type { Pool, PoolConfig } from "../src/index.ts";
 import { databaseParts, databaseUrl, untilSessions } from "./support/database.ts";
-import { CountingProxy } from "./support/proxy.ts";
+import { PostgresProxy } from "./support/proxy.ts";
 import { openPool, uniqueName } from "./support/set-up.ts";
 
 type Failure = Error & { code?: string };
@@ -109,7 +109,7 @@ describe("a connect that fails", () => {
 	});
 
 	it("is over when the server is there: the next one succeeds", async () => {
-		const proxy = await new CountingProxy().start();
+		const proxy = await new PostgresProxy().start();
 		await proxy.stop();
 		const pool = openPool({ connectionString: proxy.urlOf(), max: 1 });
 		expect((await rejection(pool.connect())).code).to.equal("ECONNREFUSED");
@@ -136,7 +136,7 @@ describe("a connect that fails", () => {
 describe("a server that accepts and never answers", () => {
 	for (const [way, connect] of Object.entries(ways)) {
 		it(`is given up after connectionTimeoutMillis, in pg-pool's words through ${way}, and the socket is closed`, async () => {
-			const proxy = await new CountingProxy().start();
+			const proxy = await new PostgresProxy().start();
 			proxy.isSilent = true;
 			const pool = openPool({ connectionString: proxy.urlOf(), max: 1, connectionTimeoutMillis: 300 });
 			const failing = connect(pool);
@@ -153,7 +153,7 @@ describe("a server that accepts and never answers", () => {
 	}
 
 	it("is given up when the pool ends", async () => {
-		const proxy = await new CountingProxy().start();
+		const proxy = await new PostgresProxy().start();
 		proxy.isSilent = true;
 		const pool = openPool({ connectionString: proxy.urlOf() });
 		const failing = rejection(pool.connect());

@@ -4,7 +4,7 @@ import { FakeProcess } from "../../../test/support/fake-process.ts";
 import { rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import type { Pool, PoolClient, PoolConfig } from "../src/index.ts";
-import { CountingProxy } from "./support/proxy.ts";
+import { PostgresProxy } from "./support/proxy.ts";
 import { afterThisTest, openPool } from "./support/set-up.ts";
 
 const CHILD = 4_000_000;
@@ -73,7 +73,7 @@ describe("a pool after a process change", () => {
 	});
 
 	it("rejects a connect that was under way, and its socket is closed", async () => {
-		const proxy = await new CountingProxy().start();
+		const proxy = await new PostgresProxy().start();
 		proxy.isSilent = true;
 		const pool = openPool({ connectionString: proxy.urlOf() });
 		const connecting = rejection(pool.connect());

@@ -6,7 +6,7 @@ import Cursor from "pg-cursor";
 import { FakeProcess } from "../../../test/support/fake-process.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import type { Client } from "../src/index.ts";
-import { CountingProxy } from "./support/proxy.ts";
+import { PostgresProxy } from "./support/proxy.ts";
 import { afterThisTest, openClient, openPool } from "./support/set-up.ts";
 
 /** The part of pg's connection that `COPY ... FROM STDIN` is made of. */
@@ -106,12 +106,13 @@ describe("nothing is written", () => {
 		}
 
 		it(`by a pool that ends, and by the release of its clients, over ${transport}`, async () => {
-			const proxy = await new CountingProxy().start();
+			const proxy = await new PostgresProxy().start();
 			const pool = openPool({ connectionString: proxy.urlOf(transport) });
 			const [held, idle] = [await pool.connect(), await pool.connect()];
 			idle.release();
 			void quietly(held.query("select pg_sleep(60)"));
-			const before = await bytesAtRest(proxy);
+			await proxy.atRest();
+			const before = proxy.bytes;
 			reportProcessChange();
 			held.release(true);
 			await pool.end();
@@ -133,27 +134,15 @@ describe("nothing is written", () => {
 
 interface SetUp {
 	readonly client: Client;
-	readonly proxy: CountingProxy;
+	readonly proxy: PostgresProxy;
 	readonly attempt: () => unknown;
 	readonly before: number;
 }
 
 async function setUp(transport: "TCP" | "TLS", prepare: Attempt): Promise<SetUp> {
-	const proxy = await new CountingProxy().start();
+	const proxy = await new PostgresProxy().start();
 	const client = await openClient({ connectionString: proxy.urlOf(transport) });
 	const attempt = await prepare(client);
-	return { client, proxy, attempt, before: await bytesAtRest(proxy) };
-}
-
-/** What was written before has to be counted first: it has arrived when nothing comes any more. */
-async function bytesAtRest(proxy: CountingProxy): Promise<number> {
-	let [last, since] = [proxy.bytes, performance.now()];
-	await untilTrue(
-		() => {
-			if (proxy.bytes !== last) [last, since] = [proxy.bytes, performance.now()];
-			return performance.now() - since >= 50;
-		},
-		{ what: "the proxy is at rest" },
-	);
-	return last;
+	await proxy.atRest();
+	return { client, proxy, attempt, before: proxy.bytes };
 }

@@ -6,7 +6,7 @@ import { rejection } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { Client, type ClientConfig, isTransient, PgDriver, type PgDriverSettings } from "../src/index.ts";
 import { ask, databaseParts, databaseUrl, terminate } from "./support/database.ts";
-import { CountingProxy } from "./support/proxy.ts";
+import { PostgresProxy } from "./support/proxy.ts";
 import { afterThisTest, openPool, uniqueName } from "./support/set-up.ts";
 
 /** When a failure passes by itself. */
@@ -205,7 +205,7 @@ describe("a pool whose connect fails", () => {
 	});
 
 	it("waits for a server that comes back, but not for one that was never there", async () => {
-		const proxy = await new CountingProxy().start();
+		const proxy = await new PostgresProxy().start();
 		const pool = openPool({ connectionString: proxy.urlOf() });
 		pool.on("error", () => {});
 		await pool.query("select 1");

@@ -5,7 +5,7 @@ import { rejection } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { Client, type ClientConfig, PgDriver } from "../src/index.ts";
 import { ask, databaseUrl, terminate } from "./support/database.ts";
-import { CountingProxy } from "./support/proxy.ts";
+import { PostgresProxy } from "./support/proxy.ts";
 import { afterThisTest, openPool } from "./support/set-up.ts";
 
 const never = new AbortController().signal;
@@ -33,7 +33,7 @@ async function open(
 
 describe("validation", () => {
 	it("is one round trip: an empty query", async () => {
-		const proxy = await new CountingProxy().start();
+		const proxy = await new PostgresProxy().start();
 		const { driver, client } = await open({ connectionString: proxy.urlOf() });
 		const before = proxy.bytes;
 		expect(await driver.validate(client, never)).to.equal(true);
@@ -124,7 +124,7 @@ describe("validation", () => {
 	});
 
 	it("writes nothing in a process that has inherited the client", async () => {
-		const proxy = await new CountingProxy().start();
+		const proxy = await new PostgresProxy().start();
 		const { driver, client } = await open({ connectionString: proxy.urlOf() });
 		const before = proxy.bytes;
 		const validating = driver.validate(client, never);

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { type ConnectionOptions, createConnection, type Connection as MysqlConnection } from "mysql2";
+import { afterThisTest } from "../../../../test/support/after-this-test.ts";
 import { FakeProcess } from "../../../../test/support/fake-process.ts";
 import { askMariadb } from "../../../../test/support/mariadb.ts";
 import { mariadbUrl, type Transport } from "../../../../test/support/server-urls.ts";
@@ -7,18 +8,9 @@ import { untilTrue } from "../../../../test/support/until-true.ts";
 import { type Guarded, type GuardOptions, guard } from "../../src/index.ts";
 import type { MysqlConnectionInternals } from "../../src/mysql-internals.ts";
 
+export { afterThisTest };
+
 export type GuardedConnection = MysqlConnection & Guarded;
-
-const leftovers: (() => Promise<unknown>)[] = [];
-
-/** To be done when the running test has ended, however it ends; what was asked for last comes first. */
-export function afterThisTest(cleanUp: () => Promise<unknown>): void {
-	leftovers.push(cleanUp);
-}
-
-afterEach(async () => {
-	for (let cleanUp = leftovers.pop(); cleanUp !== undefined; cleanUp = leftovers.pop()) await cleanUp();
-});
 
 /** This process is a child that nobody has told so, until the end of the test. */
 export function forkUnnoticed(): void {

@@ -1,17 +1,9 @@
 import { randomUUID } from "node:crypto";
+import { afterThisTest } from "../../../../test/support/after-this-test.ts";
 import { Client, type ClientConfig, Pool, type PoolConfig } from "../../src/index.ts";
 import { databaseUrl } from "./database.ts";
 
-const leftovers: (() => Promise<unknown>)[] = [];
-
-/** To be done when the running test has ended, however it ends; what was asked for last comes first. */
-export function afterThisTest(cleanUp: () => Promise<unknown>): void {
-	leftovers.push(cleanUp);
-}
-
-afterEach(async () => {
-	for (let cleanUp = leftovers.pop(); cleanUp !== undefined; cleanUp = leftovers.pop()) await cleanUp();
-});
+export { afterThisTest };
 
 /** Names the sessions of one test for the server. */
 export function uniqueName(): string {
