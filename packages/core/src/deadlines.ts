@@ -66,7 +66,7 @@ export class Deadlines {
 	}
 
 	#expire(deadline: Deadline): void {
-		if (this.#overdue.size > 0 || this.#inThisTurn === MOST_IN_A_TURN) {
+		if (this.#inThisTurn === MOST_IN_A_TURN) {
 			this.#overdue.push(deadline);
 			return;
 		}

@@ -57,4 +57,21 @@ describe("thousands whose time is up at once", () => {
 		expect(settled.filter(({ status }) => status === "fulfilled")).to.have.length.greaterThan(0);
 		expect(pool.stats()).to.include({ pending: 0, used: 0, idle: 1 });
 	});
+
+	it("do not, when they are stopped before it is their turn", async () => {
+		const { pool, clock } = setUp();
+		const expired: number[] = [];
+		const stops: (() => void)[] = [];
+		for (let number = 0; number < 2 * most; number++) {
+			const onExpire = (): void => {
+				expired.push(number);
+				// Not in the first turn: its timer, too, has fired by now.
+				if (number === most) stops.at(-1)?.();
+			};
+			stops.push(pool.startDeadline(10, onExpire));
+		}
+		await clock.advance(10);
+		for (let turns = 0; turns < 5; turns++) await setImmediate();
+		expect(expired).to.deep.equal(Array.from({ length: 2 * most - 1 }, (_, number) => number));
+	});
 });

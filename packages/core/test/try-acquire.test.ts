@@ -1,5 +1,6 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { expect } from "chai";
+import { FakeProcess } from "../../../test/support/fake-process.ts";
 import { follow } from "../../../test/support/promises.ts";
 import { reportProcessChange } from "../src/index.ts";
 import { acquireMany, setUp, setUpIdle } from "./support/set-up.ts";
@@ -27,6 +28,20 @@ describe("tryAcquire", () => {
 		expect(waiting.value).to.equal(held);
 	});
 
+	it("gives none while somebody waits for another one that is being looked at", async () => {
+		const { pool, clock } = setUp({ validates: true });
+		const first = await pool.acquire();
+		await clock.advance(100);
+		const second = await pool.acquire();
+		pool.release(second);
+		pool.release(first);
+		const waiting = follow(pool.acquire());
+		// The second is idle, and young enough to be handed out at once.
+		expect(pool.stats()).to.include({ validating: 1, idle: 1, pending: 1 });
+		expect(pool.tryAcquire()).to.equal(undefined);
+		expect(waiting.state).to.equal("pending");
+	});
+
 	it("gives none that would have to be looked at first", async () => {
 		const { pool } = await setUpIdle(1, { validates: true });
 		expect(pool.tryAcquire()).to.equal(undefined);
@@ -48,6 +63,17 @@ describe("tryAcquire", () => {
 		const { pool } = await setUpIdle(1);
 		reportProcessChange();
 		expect(pool.tryAcquire()).to.equal(undefined);
+	});
+
+	it("gives none of another process that nobody has noticed yet", async () => {
+		const { pool } = await setUpIdle(1);
+		const fake = new FakeProcess();
+		try {
+			fake.fork(4_000_000, 3_999_999);
+			expect(pool.tryAcquire()).to.equal(undefined);
+		} finally {
+			fake.restore();
+		}
 	});
 
 	it("counts as a use", async () => {
