@@ -46,10 +46,6 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 	const { Client, support } = supported(dialect);
 	const Base = support.guarded(Client as unknown as KnexClientConstructor);
 
-	const stream = leasedStream(({ pool }) => (connection) => {
-		if (pool instanceof TarnPool) pool.ignoreRelease(connection);
-	});
-
 	class ForkSafeClient extends Base {
 		constructor(config: Knex.Config) {
 			const { pool } = config;
@@ -120,7 +116,7 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 		/** Knex releases the connection of a stream twice. */
 		override runner(builder: unknown): KnexRunnerInternals {
 			const runner = super.runner(builder);
-			runner.stream = stream;
+			runner.stream = leasedStream;
 			return runner;
 		}
 

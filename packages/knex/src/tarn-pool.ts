@@ -141,16 +141,11 @@ export class TarnPool<R extends object> extends Tarn<R> {
 	override release(resource: R): boolean {
 		this._executeEventHandlers("release", resource);
 		if (!this.handedOut.delete(resource)) {
-			if (!this.ended.has(resource)) this.warnOfRelease("a resource was released that nobody holds");
+			if (!this.ended.has(resource)) this.warnOfRelease();
 			return false;
 		}
 		this.giveBack(resource);
 		return true;
-	}
-
-	/** @internal Instead of `release`, for who is known not to hold the resource any more. */
-	ignoreRelease(resource: R): void {
-		if (this.handedOut.has(resource)) this.warnOfRelease("a resource was released again that somebody else holds by now");
 	}
 
 	/** Ends what has been idle too long, and looks who this process is. Runs by itself, as tarn's does. */
@@ -217,10 +212,10 @@ export class TarnPool<R extends object> extends Tarn<R> {
 	};
 
 	/** The first one only. By a process warning, because it is a mistake in a program, and the log is off by default. */
-	private warnOfRelease(what: string): void {
+	private warnOfRelease(): void {
 		if (this.hasWarnedOfRelease) return;
 		this.hasWarnedOfRelease = true;
-		const warning = new Error(`forksafe: ${this.engine.options.name}: ${what}; ignored`);
+		const warning = new Error(`forksafe: ${this.engine.options.name}: a resource was released that nobody holds; ignored`);
 		process.emitWarning(Object.assign(warning, { name: "ForkSafeWarning", code: "FORKSAFE_RELEASE" }));
 	}
 
