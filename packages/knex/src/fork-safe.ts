@@ -1,6 +1,6 @@
 import { checkDuration, defaultPoolOptions, OptionError } from "@forksafe/core";
-import knex, { type Knex } from "knex";
-import { TimeoutError } from "tarn";
+import type { Knex } from "knex";
+import { explained, isKnex31 } from "./acquire-time-out.ts";
 import type { DialectSupport, KnexClientConstructor } from "./dialect-support.ts";
 import { supported } from "./dialects.ts";
 import type { KnexClientClass, KnexConnection, KnexRunnerInternals, KnexTransactionInternals } from "./knex-internals.ts";
@@ -110,7 +110,7 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 		}
 
 		override acquireConnection(): Promise<KnexConnection> {
-			return super.acquireConnection().catch(rejectAsKnex);
+			return explained(this, super.acquireConnection);
 		}
 
 		/** Knex releases the connection of a stream twice. */
@@ -142,13 +142,6 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 /** For Knex's `client` option, in place of `"pg"`. */
 export const ForkSafePostgres: KnexClientClass = forkSafe("pg");
 
-/** Knex does this itself, unless it has another copy of tarn than this package. */
-function rejectAsKnex(error: unknown): never {
-	if (!(error instanceof TimeoutError)) throw error;
-	const timeout = new knex.KnexTimeoutError("Knex: Timeout acquiring a connection. The pool is probably full.");
-	throw Object.assign(timeout, { cause: error });
-}
-
 /** What Knex keeps to itself of the pool's options, and uses unchecked. */
 function checkKnexOptions(pool: Knex.PoolConfig = {}): void {
 	for (const name of ["afterCreate", "validate"] as const) checkFunction(name, pool[name]);
@@ -164,7 +157,7 @@ function checkKnexOptions(pool: Knex.PoolConfig = {}): void {
 /** The connections of another pool would not be guarded. */
 function checkConnectionPool(pool: unknown, client: object, { isGuardedPool }: DialectSupport): void {
 	// Knex 3.1 ignores the option.
-	if (!("initializeExternalPool" in client)) {
+	if (isKnex31(client)) {
 		throw new OptionError("connectionPool", pool, "is not known to this version of Knex: use pool, or Knex 3.3");
 	}
 	if (!(pool instanceof TarnPool || isGuardedPool(pool))) {
