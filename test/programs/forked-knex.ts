@@ -7,9 +7,11 @@ import { createRequire } from "node:module";
 import process from "node:process";
 import { afterFork } from "@forksafe/core";
 import { ForkSafePostgres, forkSafe } from "@forksafe/knex";
+import { Pool as GuardedPool } from "@forksafe/pg";
 import { expect } from "chai";
 import knex, { type Knex } from "knex";
 import knex31 from "knex-3.1";
+import pg from "pg";
 import { ask } from "../faces/postgres-view.ts";
 import { expectRefused, INHERITED, outcome, rethrow, soon } from "../scenarios/scenario.ts";
 import { type Child, forkChild } from "../support/fork.ts";
@@ -32,15 +34,77 @@ interface Run {
 }
 
 const cases: Record<string, (run: Run) => Promise<void>> = {
-	async transactions({ db, fork, schema }) {
+	transactions: (run) => transactBoth(run, run.db),
+
+	async "a pool of pg"(run) {
+		const { schema } = run;
+		const Pool = isOurs ? GuardedPool : pg.Pool;
+		const pool = new Pool({ ...settingsOf(schema), options: `-c search_path="${schema}"`, max: 2 });
+		await transactBoth(run, open(schema, { connectionPool: pool }));
+		await soon(pool.end(), "the end of pg's pool");
+	},
+
+	"a pool that two share": (run) => transactBoth(run, open(run.schema, { connectionPool: run.db.client.pool })),
+
+	async "settings that expire"({ fork, schema }) {
+		let newest = 1;
+		const asked: number[] = [];
+		const connection = async (): Promise<object> => {
+			const version = newest;
+			asked.push(version);
+			const options = `-c forksafe.version=${version}`;
+			return { ...settingsOf(schema), options, expirationChecker: () => version !== newest };
+		};
+		const db = open(schema, { connection });
+		const session = async (): Promise<object> =>
+			(await db.raw("select current_setting('forksafe.version') as version, pg_backend_pid() as pid")).rows[0];
+		const before = await session();
+		const child = await fork(async () => {
+			newest = 2; // in the child alone
+			expect(await session()).to.have.property("version", "2");
+			return asked;
+		});
+		expect(await child.result).to.deep.equal([1, 2]);
+		expect(await session()).to.deep.equal(before);
+		expect(asked).to.deep.equal([1]);
+		await soon(db.destroy(), "the end of the pool");
+	},
+
+	async "search path"({ db, fork, schema }) {
 		await db.schema.createTable("words", (table) => void table.text("word"));
 		const backend = await backendOf(db);
-		const child = await fork(() => transactions(db, "child"));
-		const ofParent = await transactions(db, "parent");
-		const expected = [...ofParent, ...(await child.result)].sort();
-		const rows = await ask<{ word: string }>(url, `select word from "${schema}".words order by word collate "C"`);
-		expect(rows.map(({ word }) => word)).to.deep.equal(expected);
+		const write = async (who: string): Promise<void> => {
+			for (let round = 0; round < 20; round++) {
+				const word = `${who} ${round}`;
+				await db("words").insert({ word });
+				const { rows } = await db.raw("select current_setting('search_path') as path, ? as word", [word]);
+				expect(rows).to.deep.equal([{ path: `"${schema}"`, word }]);
+			}
+		};
+		const child = await fork(() => write("child"));
+		await write("parent");
+		await child.result;
+		expect(await ask(url, `select count(distinct word)::int as n from "${schema}".words`)).to.deep.equal([{ n: 40 }]);
 		expect(await backendOf(db), "the parent's connection").to.equal(backend);
+	},
+
+	async seeds({ db, fork, schema }) {
+		const names = ["first", "second"];
+		const config = { seedSource: seeds(names) } as Knex.SeederConfig;
+		await db.schema.createTable("ran", (table) => void table.text("step").notNullable().index());
+		const running = outcome(db.seed.run(config));
+		await untilTrue(async () => (await active(schema, "%pg_sleep%")) === 1, { what: "the first seed runs" });
+		const child = await fork(async () => {
+			// Whatever touches the pool first: without `afterFork()`, nothing is noticed before.
+			await db.raw("select 1");
+			const result = await soon(running, "the parent's seeds, in the child");
+			expect(result).to.have.nested.property("error.original.code", "ERR_FORKSAFE_INHERITED");
+			expect(await db.seed.run(config)).to.deep.equal([names]);
+		});
+		expect(await soon(running, "the parent's seeds")).to.deep.equal({ value: [names] });
+		await child.result;
+		const rows = await db("ran").select("step").orderBy("step");
+		expect(rows.map(({ step }) => step)).to.deep.equal(["first", "first", "second", "second"]);
 	},
 
 	async streams({ db, fork }) {
@@ -137,6 +201,19 @@ async function migrateAcross({ db, fork, schema }: Run, options: Knex.MigratorCo
 	expect(await soon(running, "the parent's migrations")).to.deep.equal({ value: [1, ["first", "second", "third"]] });
 	await child.result;
 	expect((await db("ran").select("step")).map(({ step }) => step)).to.deep.equal(["first", "second", "third"]);
+}
+
+/** Both processes transact at once, over this Knex. */
+async function transactBoth({ db: owner, fork, schema }: Run, db: Knex): Promise<void> {
+	await owner.schema.createTable("words", (table) => void table.text("word"));
+	const backend = await backendOf(db);
+	const child = await fork(() => transactions(db, "child"));
+	const ofParent = await transactions(db, "parent");
+	const expected = [...ofParent, ...(await child.result)].sort();
+	const rows = await ask<{ word: string }>(url, `select word from "${schema}".words order by word collate "C"`);
+	expect(rows.map(({ word }) => word)).to.deep.equal(expected);
+	expect(await backendOf(db), "the parent's connection").to.equal(backend);
+	if (db !== owner) await soon(db.destroy(), "the end of a Knex over a pool that stays");
 }
 
 const NUMBERS = "select n from generate_series(?::int, ?::int) as n";
@@ -279,6 +356,19 @@ function steps(names: string[]): Knex.MigrationSource<string> {
 	};
 }
 
+/** Seeds that note that they have run, and take a while. */
+function seeds(names: string[]): Knex.SeedSource<string> {
+	return {
+		getSeeds: async () => names,
+		getSeed: async (name) => ({
+			seed: async (db) => {
+				await db("ran").insert({ step: name });
+				await db.raw("select pg_sleep(0.2)");
+			},
+		}),
+	};
+}
+
 async function backendOf(db: Knex): Promise<number> {
 	return (await db.raw("select pg_backend_pid() as pid")).rows[0].pid;
 }
@@ -293,17 +383,25 @@ async function active(schema: string, like = "%"): Promise<number> {
 	return row?.n ?? 0;
 }
 
-function open(schema: string): Knex {
+function settingsOf(schema: string): { connectionString: string; application_name: string } {
+	return { connectionString: url, application_name: schema };
+}
+
+function open(schema: string, config: Knex.Config = {}): Knex {
 	const is31 = version === "3.1";
 	const make = is31 ? (knex31 as unknown as typeof knex) : knex;
 	const postgres = createRequire(import.meta.url)("knex-3.1/lib/dialects/postgres/index.js");
 	const ours = is31 ? forkSafe(postgres) : ForkSafePostgres;
 	return make({
 		client: isOurs ? ours : "pg",
-		connection: { connectionString: url, application_name: schema },
-		searchPath: [schema],
-		pool: { min: 0, max: 2 },
+		// A pool that is given has these already, and Knex takes no others.
+		...(config.connectionPool === undefined && {
+			connection: settingsOf(schema),
+			searchPath: [schema],
+			pool: { min: 0, max: 2 },
+		}),
 		log: { warn() {} },
+		...config,
 	});
 }
 
