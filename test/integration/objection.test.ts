@@ -1,22 +1,28 @@
 import { randomUUID } from "node:crypto";
 import { expect } from "chai";
-import { runProgram } from "../support/program.ts";
+import { type ProgramResult, runProgram } from "../support/program.ts";
 import { needsForks } from "../support/skip.ts";
 
 const REFUSED = "InheritedConnectionError ERR_FORKSAFE_INHERITED";
 
-describe("Objection.js over @forksafe/knex, forked while a transaction is open", () => {
-	before(needsForks);
+const program = new URL("../programs/objection.ts", import.meta.url);
+const runs = ["3.3", "3.1"].flatMap((version) =>
+	["HOOK", ""].map((hook) => ({ version, hook, result: Promise.withResolvers<ProgramResult>() })),
+);
 
-	for (const [title, hook] of [
-		["with afterFork()", ["HOOK"]],
-		["without afterFork()", []],
-	] as const) {
-		it(`reads, inserts and transacts in parent and child, and the parent alone commits what was open or in flight: ${title}`, async () => {
-			const { reports, output } = await runProgram(new URL("../programs/objection.ts", import.meta.url), {
-				deadlineMillis: 30_000,
-				args: [`objection_${randomUUID().replaceAll("-", "")}`, ...hook],
-			});
+describe("Objection.js over @forksafe/knex, forked while a transaction is open", function () {
+	this.timeout(60_000);
+	before(needsForks);
+	before("start the programs", () => {
+		for (const { version, hook, result } of runs) {
+			const args = [`objection_${randomUUID().replaceAll("-", "")}`, version, ...(hook ? [hook] : [])];
+			runProgram(program, { deadlineMillis: 50_000, args }).then(result.resolve, result.reject);
+		}
+	});
+
+	for (const { version, hook, result } of runs) {
+		it(`reads, inserts and transacts in parent and child, and the parent alone commits what was open or in flight: Knex ${version}, ${hook === "HOOK" ? "with" : "without"} afterFork()`, async () => {
+			const { reports, output } = await result.promise;
 			const own = reports.find(({ process, kind }) => process === "program" && kind === "report");
 			const written = ["child", "parent"].flatMap((who) =>
 				Array.from({ length: 15 }, (_, round) => `${who} ${round}: committed: inserted`),

@@ -1,11 +1,13 @@
 /**
- * `objection.ts SCHEMA [HOOK]`: models of Objection.js over a Knex of ours, used at the same time by a process and by a child
+ * `objection.ts SCHEMA 3.3|3.1 [HOOK]`: models of Objection.js over a Knex of ours, used at the same time by a process and by a child
  * that is forked from it while a transaction is open and another one waits for its lock. With HOOK, the child calls
  * `afterFork()`. Reports what both have seen, and what is in the tables in the end.
  */
+import { createRequire } from "node:module";
 import { afterFork } from "@forksafe/core";
-import { ForkSafePostgres } from "@forksafe/knex";
+import { ForkSafePostgres, forkSafe } from "@forksafe/knex";
 import knex from "knex";
+import knex31 from "knex-3.1";
 import { knexSnakeCaseMappers, transaction } from "objection";
 import { forkChild } from "../support/fork.ts";
 import { Author, createTables } from "../support/objection-models.ts";
@@ -15,9 +17,11 @@ import { untilTrue } from "../support/until-true.ts";
 
 const ROUNDS = 15;
 
-const [schema = "", hook] = process.argv.slice(2);
-const db = knex({
-	client: ForkSafePostgres,
+const [schema = "", version, hook] = process.argv.slice(2);
+const is31 = version === "3.1";
+const make = is31 ? (knex31 as unknown as typeof knex) : knex;
+const db = make({
+	client: is31 ? forkSafe(createRequire(import.meta.url)("knex-3.1/lib/dialects/postgres/index.js")) : ForkSafePostgres,
 	connection: process.env["DATABASE_URL"] ?? "",
 	searchPath: [schema],
 	pool: { min: 0, max: 3 },

@@ -5,10 +5,8 @@ import { ForeignKeyViolationError, knexSnakeCaseMappers, NotFoundError, transact
 import { Author, Book, createTables } from "../../../test/support/objection-models.ts";
 import { follow, rejection } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
-import { ForkSafePostgres, type KnexClientClass } from "../src/index.ts";
-import { ask, backendOf, destroyAll, newName, open, poolOf } from "./support/database.ts";
-
-const clients = { "plain Knex": "pg", "a guarded client": ForkSafePostgres };
+import { ask, backendOf, destroyAll, newName, poolOf } from "./support/database.ts";
+import { guarded, type Subject, subjects } from "./support/subjects.ts";
 
 describe("Objection.js", () => {
 	let schema: string;
@@ -16,10 +14,10 @@ describe("Objection.js", () => {
 	let Authors: typeof Author;
 	let Books: typeof Book;
 
-	const prepare = async (client: string | KnexClientClass): Promise<void> => {
+	const prepare = async (subject: Subject): Promise<void> => {
 		schema = newName();
 		await ask(`create schema "${schema}"`);
-		({ db } = open({ client, searchPath: [schema], pool: { min: 0, max: 2 }, ...knexSnakeCaseMappers() }));
+		({ db } = subject.open({ searchPath: [schema], pool: { min: 0, max: 2 }, ...knexSnakeCaseMappers() }));
 		Authors = Author.bindKnex(db);
 		Books = Book.bindKnex(db);
 		await createTables(db);
@@ -37,9 +35,9 @@ describe("Objection.js", () => {
 	/** What a transaction holds comes back when its COMMIT has been answered, which may be later than its promise. */
 	const nothingIsHeld = (): Promise<void> => untilTrue(() => poolOf(db).numUsed() === 0, { what: "all is given back" });
 
-	for (const [name, client] of Object.entries(clients)) {
-		describe(`over ${name}`, () => {
-			beforeEach(() => prepare(client));
+	for (const subject of subjects) {
+		describe(`over ${subject.name}`, () => {
+			beforeEach(() => prepare(subject));
 
 			describe("models", () => {
 				it("insert, find, patch and delete", async () => {
@@ -172,44 +170,46 @@ describe("Objection.js", () => {
 		});
 	}
 
-	describe("after a process change", () => {
-		beforeEach(() => prepare(ForkSafePostgres));
+	for (const subject of guarded) {
+		describe(`after a process change, ${subject.name}`, () => {
+			beforeEach(() => prepare(subject));
 
-		it("models bound before are queried on a connection of the new process", async () => {
-			await Authors.query().insertGraph({ penName: "Ana", books: [{ title: "One" }] });
-			const before = await backendOf(db);
-			reportProcessChange();
-			const [author] = await Authors.query().withGraphFetched("books");
-			expect(titlesAndTags(author)).to.deep.equal([["One", []]]);
-			expect(await backendOf(db)).not.to.equal(before);
-		});
-
-		it("a transaction begun before is refused, statement and commit, and the error is not wrapped", async () => {
-			const trx = await transaction.start(Authors);
-			await Authors.query(trx).insert({ penName: "Ana" });
-			follow(trx.executionPromise);
-			const change = reportProcessChange();
-			const insert = Authors.query(trx).insert({ penName: "Ben" }).execute();
-			expect(await rejection(insert))
-				.to.be.instanceOf(InheritedConnectionError)
-				.and.to.include({ change });
-			expect(await rejection(trx.commit()))
-				.to.be.instanceOf(InheritedConnectionError)
-				.and.to.include({ change });
-			expect(await Authors.query().resultSize()).to.equal(0);
-		});
-
-		it("a transaction of Model.transaction rejects, and what it has done is undone", async () => {
-			const begun = Authors.transaction(async (trx) => {
-				await Authors.query(trx).insert({ penName: "Ana" });
+			it("models bound before are queried on a connection of the new process", async () => {
+				await Authors.query().insertGraph({ penName: "Ana", books: [{ title: "One" }] });
+				const before = await backendOf(db);
 				reportProcessChange();
-				await Authors.query(trx).insertGraph({ penName: "Ben", books: [{ title: "One" }] });
+				const [author] = await Authors.query().withGraphFetched("books");
+				expect(titlesAndTags(author)).to.deep.equal([["One", []]]);
+				expect(await backendOf(db)).not.to.equal(before);
 			});
-			expect(await rejection(begun)).to.be.instanceOf(InheritedConnectionError);
-			expect(await Authors.query().resultSize()).to.equal(0);
-			expect(poolOf(db).numUsed()).to.equal(0);
+
+			it("a transaction begun before is refused, statement and commit, and the error is not wrapped", async () => {
+				const trx = await transaction.start(Authors);
+				await Authors.query(trx).insert({ penName: "Ana" });
+				follow(trx.executionPromise);
+				const change = reportProcessChange();
+				const insert = Authors.query(trx).insert({ penName: "Ben" }).execute();
+				expect(await rejection(insert))
+					.to.be.instanceOf(InheritedConnectionError)
+					.and.to.include({ change });
+				expect(await rejection(trx.commit()))
+					.to.be.instanceOf(InheritedConnectionError)
+					.and.to.include({ change });
+				expect(await Authors.query().resultSize()).to.equal(0);
+			});
+
+			it("a transaction of Model.transaction rejects, and what it has done is undone", async () => {
+				const begun = Authors.transaction(async (trx) => {
+					await Authors.query(trx).insert({ penName: "Ana" });
+					reportProcessChange();
+					await Authors.query(trx).insertGraph({ penName: "Ben", books: [{ title: "One" }] });
+				});
+				expect(await rejection(begun)).to.be.instanceOf(InheritedConnectionError);
+				expect(await Authors.query().resultSize()).to.equal(0);
+				expect(poolOf(db).numUsed()).to.equal(0);
+			});
 		});
-	});
+	}
 });
 
 function inOrder(query: { orderBy(column: string): unknown }): void {
