@@ -99,7 +99,7 @@ async function install(): Promise<void> {
 async function initialise(directory: string, owner: Owner | undefined): Promise<void> {
 	await run(
 		"mariadb-install-db",
-		["--no-defaults", `--datadir=${directory}/data`, "--auth-root-authentication-method=normal", "--skip-test-db"],
+		["--no-defaults", `--datadir=${directory}/data`, `--tmpdir=${directory}`, "--auth-root-authentication-method=normal", "--skip-test-db"],
 		{ cwd: directory, env: serverEnvironment(), ...owner },
 	);
 }
@@ -114,6 +114,8 @@ interface Instance {
 function start({ binary, directory, owner, port }: Instance): void {
 	const settings: Record<string, string | number> = {
 		datadir: `${directory}/data`,
+		// Each that starts removes what looks like a temporary table there, whosesoever it is.
+		tmpdir: directory,
 		socket: `${directory}/socket`,
 		"pid-file": `${directory}/pid`,
 		"log-error": `${directory}/log.err`,
