@@ -18,6 +18,8 @@ import {
 } from "./throw-away.ts";
 import { untilTrue } from "./until-true.ts";
 
+type Settings = Readonly<Record<string, string | number>>;
+
 /** A running MariaDB, and the ways to it. */
 export interface MariadbServer {
 	readonly version: string;
@@ -35,9 +37,10 @@ const binaries = ["/usr/sbin/mariadbd", "/usr/local/sbin/mariadbd", "/usr/bin/ma
  * Starts a throw-away MariaDB on a free port of 127.0.0.1, with Debian's `mariadb-server`, which is installed if it is missing:
  * user, password and database are `forksafe`. It ends with this process at the latest.
  *
+ * @param settings of the server, beside those that every test needs
  * @throws Error with the server's own log, when it does not start; saying so, when it is missing and cannot be installed
  */
-export async function startMariadb(): Promise<MariadbServer> {
+export async function startMariadb(settings: Settings = {}): Promise<MariadbServer> {
 	const binary = await installed();
 	const owner = await serverOwner();
 	const directory = await mkdtemp(join(await shortDirectory(owner), "forksafe-my-"));
@@ -48,7 +51,7 @@ export async function startMariadb(): Promise<MariadbServer> {
 		await writeFile(join(directory, "init.sql"), INIT);
 		if (owner) await giveTo(owner, directory);
 		await initialise(directory, owner);
-		start({ binary, directory, owner, port });
+		start({ binary, directory, owner, port, settings });
 		keeper = keep(END, directory, owner);
 		const socket = encodeURIComponent(join(directory, "socket"));
 		const ssl = encodeURIComponent(JSON.stringify({ rejectUnauthorized: false }));
@@ -99,7 +102,13 @@ async function install(): Promise<void> {
 async function initialise(directory: string, owner: Owner | undefined): Promise<void> {
 	await run(
 		"mariadb-install-db",
-		["--no-defaults", `--datadir=${directory}/data`, `--tmpdir=${directory}`, "--auth-root-authentication-method=normal", "--skip-test-db"],
+		[
+			"--no-defaults",
+			`--datadir=${directory}/data`,
+			`--tmpdir=${directory}`,
+			"--auth-root-authentication-method=normal",
+			"--skip-test-db",
+		],
 		{ cwd: directory, env: serverEnvironment(), ...owner },
 	);
 }
@@ -109,10 +118,11 @@ interface Instance {
 	readonly directory: string;
 	readonly owner: Owner | undefined;
 	readonly port: number;
+	readonly settings: Settings;
 }
 
-function start({ binary, directory, owner, port }: Instance): void {
-	const settings: Record<string, string | number> = {
+function start({ binary, directory, owner, port, settings }: Instance): void {
+	const all: Settings = {
 		datadir: `${directory}/data`,
 		// Each that starts removes what looks like a temporary table there, whosesoever it is.
 		tmpdir: directory,
@@ -129,8 +139,9 @@ function start({ binary, directory, owner, port }: Instance): void {
 		"innodb-flush-log-at-trx-commit": 0,
 		"innodb-buffer-pool-size": "64M",
 		"skip-name-resolve": 1,
+		...settings,
 	};
-	const args = ["--no-defaults", ...Object.entries(settings).map(([key, value]) => `--${key}=${value}`)];
+	const args = ["--no-defaults", ...Object.entries(all).map(([key, value]) => `--${key}=${value}`)];
 	spawn(binary, args, { cwd: directory, env: serverEnvironment(), detached: true, stdio: "ignore", ...owner }).unref();
 }
 
