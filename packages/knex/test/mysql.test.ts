@@ -318,6 +318,23 @@ describe("over MariaDB, when the server ends sessions", () => {
 		});
 	}
 
+	for (const subject of mysqlSubjects) {
+		const outcome = subject.isOurs ? "all connections are replaced" : "all connections are kept";
+		it(`${outcome} when a query is told that the server shuts down, ${subject.name}`, async () => {
+			const { db } = await subject.open({ pool: { min: 0, max: 3 } });
+			const sessions = (): Promise<number[]> =>
+				Promise.all(
+					Array.from({ length: 3 }, () => db.raw("select connection_id() as id, sleep(0.05)").then(([[{ id }]]) => id)),
+				);
+			const before = await sessions();
+			// As MySQL does; MariaDB 10.11 closes the connection instead.
+			const shutdown = db.raw("signal sqlstate '08S01' set mysql_errno = 1053, message_text = 'Server shutdown in progress'");
+			expect(await rejection(shutdown)).to.include({ code: "ER_SERVER_SHUTDOWN" });
+			const kept = (await sessions()).filter((id) => before.includes(id));
+			expect(kept.length).to.equal(subject.isOurs ? 0 : 3);
+		});
+	}
+
 	for (const client of ["plain", "ours"] as const) {
 		it(`a program lives on, is told what it has lost, and its next queries are answered (${client})`, async () => {
 			const url = new URL("fixtures/lost-mysql-connections.ts", import.meta.url);
