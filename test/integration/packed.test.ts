@@ -200,14 +200,24 @@ describe("the packed packages", function () {
 		const [, manifest = ""] = /^```json\n(.*?)^```$/ms.exec(recipe) ?? [];
 		const [, test = ""] = /^```js\n(.*?)^```$/ms.exec(recipe) ?? [];
 
+		const ofTsJest = "test/ts-jest/node_modules";
+		const forTsJest: Installed = { "@types/jest": `${ofTsJest}/@types/jest`, "ts-jest": `${ofTsJest}/ts-jest` };
+		const compilerOptions = { target: "es2023", module: "nodenext", types: ["node", "jest"], strict: true };
+
 		/** Runs the test of the recipe by its script, in a file of this name. */
-		async function jest(file: string, text: string, more = {}): Promise<{ success: boolean; numPassedTests: number }> {
+		async function jest(
+			file: string,
+			text: string,
+			more = {},
+			others: Installed = {},
+		): Promise<{ success: boolean; numPassedTests: number }> {
 			const home = join(directory, `jest-${file}`);
 			const cache = join(directory, `cache-of-${file}`);
-			await layOut(tarballs, home, installed);
+			await layOut(tarballs, home, { ...installed, ...others });
 			mkdirSync(cache);
 			const { scripts } = JSON.parse(manifest) as { scripts: { test: string } };
 			writeFileSync(join(home, "package.json"), JSON.stringify({ name: "application", scripts, ...more }));
+			writeFileSync(join(home, "tsconfig.json"), JSON.stringify({ compilerOptions }));
 			writeFileSync(join(home, file), text);
 			const [node, ...args] = scripts.test.split(" ");
 			expect(node).to.equal("node");
@@ -223,10 +233,19 @@ describe("the packed packages", function () {
 			expect(await jest("by-type.test.js", test, { type: "module" })).to.include({ success: true, numPassedTests: 1 });
 		});
 
+		it("runs a test that ts-jest makes an ES module", async () => {
+			const more = { type: "module", jest: { preset: "ts-jest/presets/default-esm" } };
+			expect(await jest("as-esm.test.ts", test, more, forTsJest)).to.include({ success: true, numPassedTests: 1 });
+		});
+
+		it("runs a test that ts-jest makes CommonJS, from Node 24.9 on", async function () {
+			needsRequireInJest(this);
+			const more = { jest: { preset: "ts-jest" } };
+			expect(await jest("as-cjs.test.ts", test, more, forTsJest)).to.include({ success: true, numPassedTests: 1 });
+		});
+
 		it("runs a test that is CommonJS, from Node 24.9 on", async function () {
-			const { node } = process.versions;
-			const [major = 0, minor = 0] = node.split(".").map(Number);
-			if (major < 24 || (major === 24 && minor < 9)) skipWithReason(this, `Jest cannot require ES modules on Node ${node}`);
+			needsRequireInJest(this);
 			expect(await jest("required.test.js", toCommonJs(test))).to.include({ success: true, numPassedTests: 1 });
 		});
 
@@ -235,6 +254,12 @@ describe("the packed packages", function () {
 		});
 	});
 });
+
+function needsRequireInJest(context: Mocha.Context): void {
+	const { node } = process.versions;
+	const [major = 0, minor = 0] = node.split(".").map(Number);
+	if (major < 24 || (major === 24 && minor < 9)) skipWithReason(context, `Jest cannot require ES modules on Node ${node}`);
+}
 
 async function runFile(home: string, file: string, text: string): Promise<string> {
 	writeFileSync(join(home, file), text);
