@@ -5,7 +5,14 @@
 import { AsyncResource } from "node:async_hooks";
 import process from "node:process";
 import { promisify } from "node:util";
-import { AcquireTimeoutError, ConnectError, Pool as CorePool, PoolClosedError, type PoolStats } from "@forksafe/core";
+import {
+	AcquireTimeoutError,
+	ConnectError,
+	Pool as CorePool,
+	PoolClosedError,
+	type PoolStats,
+	rejectUnknownOptions,
+} from "@forksafe/core";
 import pg from "pg";
 import type { Client } from "./client.ts";
 import { PgDriver } from "./driver.ts";
@@ -32,6 +39,12 @@ export interface PoolClient extends Client {
 	 * ```
 	 */
 	[Symbol.dispose](): void;
+}
+
+/** How one connect differs from the others. */
+export interface ConnectOptions {
+	/** Gives up waiting for a client: leaves the queue at once, and rejects with the signal's reason. A client is opened for others. */
+	signal?: AbortSignal | undefined;
 }
 
 type ConnectCallback = (
@@ -99,13 +112,23 @@ export class Pool extends pg.Pool {
 	}
 
 	override connect(): Promise<PoolClient>;
+	/**
+	 * pg-pool's `connect()`, which can be given up.
+	 *
+	 * @throws the reason of the signal; OptionError (ERR_FORKSAFE_OPTION)
+	 * @example
+	 * ```ts
+	 * using client = await pool.connect({ signal: AbortSignal.timeout(500) });
+	 * ```
+	 */
+	override connect(options: ConnectOptions): Promise<PoolClient>;
 	override connect(callback: ConnectCallback): void;
-	override connect(callback?: ConnectCallback): Promise<PoolClient> | void {
-		if (callback === undefined) return this.promised(this.lease());
+	override connect(how?: ConnectOptions | ConnectCallback): Promise<PoolClient> | void {
+		if (typeof how !== "function") return this.promised(this.lease(how));
 		// Out of the promise: what the callback throws is an uncaught exception, as it is with pg's pool.
 		this.lease().then(
-			(client) => process.nextTick(callback, undefined, client, client.release),
-			(error: Error) => process.nextTick(callback, error, undefined, () => {}),
+			(client) => process.nextTick(how, undefined, client, client.release),
+			(error: Error) => process.nextTick(how, error, undefined, () => {}),
 		);
 	}
 
@@ -144,10 +167,12 @@ export class Pool extends pg.Pool {
 		return new this.Promise((resolve, reject) => void promise.then(resolve, reject));
 	}
 
-	private async lease(): Promise<PoolClient> {
+	private async lease(options?: ConnectOptions): Promise<PoolClient> {
+		if (options !== undefined) rejectUnknownOptions(options, ["signal"]);
+		const signal = options?.signal;
 		let client: PoolClient;
 		try {
-			client = await this.core.acquire();
+			client = await this.core.acquire(signal === undefined ? undefined : { signal });
 		} catch (error) {
 			throw inTheWordsOfPgPool(error);
 		}

@@ -125,6 +125,46 @@ describe("connect", () => {
 		expect(pool.idleCount).to.equal(1);
 	});
 
+	it("is given up by its signal: it leaves the queue at once, and the client serves the next", async () => {
+		const pool = openPool({ max: 1 });
+		const held = await pool.connect();
+		const [given, kept] = [new AbortController(), new AbortController()];
+		const waiting = [pool.connect({ signal: given.signal }), pool.connect({ signal: kept.signal }), pool.connect({})];
+		expect(pool.waitingCount).to.equal(3);
+		const reason = new Error("nobody wants it any more");
+		given.abort(reason);
+		expect(pool.waitingCount).to.equal(2);
+		expect(await rejection(waiting[0] as Promise<unknown>)).to.equal(reason);
+		held.release();
+		const client = (await waiting[1]) as PoolClient;
+		expect(client).to.equal(held);
+		kept.abort(); // too late
+		expect((await client.query("select 1 as n")).rows).to.deep.equal([{ n: 1 }]);
+		client.release();
+		((await waiting[2]) as PoolClient).release();
+		expect(pool).to.include({ totalCount: 1, idleCount: 1, waitingCount: 0 });
+	});
+
+	it("opens nothing for a signal that was aborted before, and takes an undefined one for none", async () => {
+		const pool = openPool();
+		const reason = new Error("too late");
+		expect(await rejection(pool.connect({ signal: AbortSignal.abort(reason) }))).to.equal(reason);
+		expect(pool.totalCount).to.equal(0);
+		(await pool.connect({ signal: undefined })).release();
+	});
+
+	it("refuses options that do not exist, or are none", async () => {
+		const pool = openPool();
+		for (const [options, option] of [
+			[{ signl: AbortSignal.abort() }, "signl"],
+			[{ signal: "soon" }, "signal"],
+			[5, "options"],
+		] as const) {
+			expect(await rejection(pool.connect(options as never))).to.include({ code: "ERR_FORKSAFE_OPTION", option });
+		}
+		expect(pool.totalCount).to.equal(0);
+	});
+
 	it("rejects more acquires than may wait", async () => {
 		const pool = openPool({ max: 1, maxPending: 1 });
 		const held = await pool.connect();
