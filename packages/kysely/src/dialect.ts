@@ -1,11 +1,23 @@
 import { OptionError, rejectUnknownOptions } from "@forksafe/core";
 import { Client, Pool, type PoolConfig } from "@forksafe/pg";
-import { PostgresDialect, type PostgresDialectConfig } from "kysely";
+import { type Driver, PostgresDialect, type PostgresDialectConfig } from "kysely";
+import { type AbortableOptions, type DriverSettings, ForkSafePostgresDriver } from "./postgres-driver.ts";
 
 /** What Kysely's PostgresDialect takes, with a pool of @forksafe/pg or its options. */
-export interface ForkSafePostgresDialectConfig extends Omit<PostgresDialectConfig, "pool"> {
-	/** Options for a pool of the dialect's own, a pool, or a function that returns one when the first query needs it. */
-	pool: PoolConfig | Pool | (() => Pool | Promise<Pool>);
+export interface ForkSafePostgresDialectConfig {
+	/**
+	 * Options for a pool of the dialect's own, a pool, or a function that returns one when the first query needs it.
+	 * `db.destroy()` ends it, whoever has made it.
+	 */
+	pool: PoolConfig | Pool | ((options?: AbortableOptions) => Pool | Promise<Pool>);
+	/** `Cursor` of pg-cursor, for `stream()`. */
+	cursor?: PostgresDialectConfig["cursor"] | undefined;
+	/** The class of the connections on which Kysely 0.29 cancels queries. @default the pool's `Client` */
+	controlClient?: typeof Client | undefined;
+	/** Called once for each new connection of each process. When it fails, the connection is closed, and the next one tries again. */
+	onCreateConnection?: PostgresDialectConfig["onCreateConnection"] | undefined;
+	/** Called each time a connection is taken from the pool. When it fails, the connection is closed. */
+	onReserveConnection?: PostgresDialectConfig["onReserveConnection"] | undefined;
 }
 
 /**
@@ -21,10 +33,20 @@ export interface ForkSafePostgresDialectConfig extends Omit<PostgresDialectConfi
  * ```
  */
 export class ForkSafePostgresDialect extends PostgresDialect {
+	readonly #settings: DriverSettings;
+
 	constructor(config: ForkSafePostgresDialectConfig) {
 		rejectUnknownOptions(config, ["pool", "cursor", "controlClient", "onCreateConnection", "onReserveConnection"]);
 		checkOthers(config);
-		super({ ...config, pool: kyselyPool(config.pool) });
+		const { cursor, controlClient, onCreateConnection, onReserveConnection } = config;
+		const kysely = { ...(cursor && { cursor }), ...(controlClient && { controlClient }) };
+		const openPool = opener(config.pool);
+		super({ ...kysely, pool: async () => openPool(undefined) });
+		this.#settings = { openPool, onCreateConnection, onReserveConnection, kysely };
+	}
+
+	override createDriver(): Driver {
+		return new ForkSafePostgresDriver(this.#settings);
 	}
 }
 
@@ -45,9 +67,10 @@ function isOurs(type: unknown): boolean {
 	return typeof type === "function" && (type === Client || type.prototype instanceof Client);
 }
 
-function kyselyPool(pool: ForkSafePostgresDialectConfig["pool"]): PostgresDialectConfig["pool"] {
-	if (typeof pool === "function") return async () => guarded(await pool());
-	return isPlainObject(pool) ? new Pool(pool) : guarded(pool);
+function opener(given: ForkSafePostgresDialectConfig["pool"]): DriverSettings["openPool"] {
+	if (typeof given === "function") return async (options) => guarded(await given(options));
+	const pool = isPlainObject(given) ? new Pool(given) : guarded(given);
+	return () => pool;
 }
 
 function guarded(pool: unknown): Pool {

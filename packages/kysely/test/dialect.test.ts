@@ -4,6 +4,7 @@ import { Client, Pool } from "@forksafe/pg";
 import { expect } from "chai";
 import { Kysely, PostgresDialect, sql } from "kysely";
 import pg from "pg";
+import { kyselyVersion } from "../../../test/support/kysely-version.ts";
 import { rejection, thrown } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { ForkSafePostgresDialect, type ForkSafePostgresDialectConfig } from "../src/index.ts";
@@ -22,7 +23,7 @@ const forms: Record<string, (options: pg.PoolConfig) => GivenPool> = {
 describe("ForkSafePostgresDialect", () => {
 	afterEach(destroyAll);
 
-	it("is a PostgresDialect", () => {
+	it(`is a PostgresDialect of Kysely ${kyselyVersion(import.meta.resolve("kysely"))}`, () => {
 		expect(new ForkSafePostgresDialect({ pool: {} })).to.be.instanceOf(PostgresDialect);
 	});
 
