@@ -8,8 +8,10 @@ import { registerHooks } from "node:module";
 const { FORKSAFE_KYSELY: asked = "0.29" } = process.env;
 
 if (asked !== "0.29") {
+	// Its migrations are not in a module of their own yet.
+	const kysely = ["kysely", "kysely/migration"];
 	registerHooks({
-		resolve: (specifier, context, next) => next(specifier === "kysely" ? `kysely-${asked}` : specifier, context),
+		resolve: (specifier, context, next) => next(kysely.includes(specifier) ? `kysely-${asked}` : specifier, context),
 	});
 }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { reportProcessChange } from "@forksafe/core";
 import type { PoolConfig } from "@forksafe/pg";
-import { type Generated, Kysely, sql } from "kysely";
+import { type Dialect, type Generated, Kysely, type KyselyConfig, sql } from "kysely";
 import pg from "pg";
 import { ForkSafePostgresDialect, type ForkSafePostgresDialectConfig } from "../../src/index.ts";
 
@@ -25,8 +25,13 @@ export function poolOptions(options: PoolConfig = {}): PoolConfig & { applicatio
 }
 
 /** A Kysely of ours that {@link destroyAll} destroys. */
-export function open(config: ForkSafePostgresDialectConfig): Kysely<Tables> {
-	const db = new Kysely<Tables>({ dialect: new ForkSafePostgresDialect(config) });
+export function open(config: ForkSafePostgresDialectConfig, options: Omit<KyselyConfig, "dialect"> = {}): Kysely<Tables> {
+	return openOver(new ForkSafePostgresDialect(config), options);
+}
+
+/** The same over any dialect. */
+export function openOver(dialect: Dialect, options: Omit<KyselyConfig, "dialect"> = {}): Kysely<Tables> {
+	const db = new Kysely<Tables>({ dialect, ...options });
 	opened.add(db);
 	return db;
 }
