@@ -5,6 +5,7 @@
  * ask whose process this is. mysql2's own ways to end a connection all write: `end()` sends COM_QUIT, `close()` and
  * `destroy()` a FIN. So an inherited one is ended by `stream.destroy()`.
  */
+import { errorMonitor } from "node:events";
 import process from "node:process";
 import { guardStream, InheritedConnectionError, Ownership, type ProcessChange, type ProcessWatch } from "@forksafe/core";
 import type { Connection } from "mysql2";
@@ -14,6 +15,8 @@ import { assertMysqlInternals, type MysqlCommand, type MysqlConnectionInternals 
 export interface GuardOptions {
 	/** As in a pool's options. @default "always" */
 	processWatch?: ProcessWatch | undefined;
+	/** Is told every error that the server, or mysql2, answers a command with, before its caller is. */
+	onCommandError?: ((error: Error) => void) | undefined;
 }
 
 /** What {@link guard} adds to a connection of mysql2. */
@@ -42,13 +45,16 @@ export interface Guarded {
  * const connection = guard(mysql.createConnection(process.env.DATABASE_URL));
  * ```
  */
-export function guard<C extends Connection>(connection: C, { processWatch = "always" }: GuardOptions = {}): C & Guarded {
+export function guard<C extends Connection>(
+	connection: C,
+	{ processWatch = "always", onCommandError }: GuardOptions = {},
+): C & Guarded {
 	const inside: object = connection;
 	assertMysqlInternals(inside);
 	const ownership = new Ownership(processWatch, (change) => forget(inside, change));
 	ownership.begin();
 	inside.stream.once("close", () => ownership.end());
-	guardCommands(inside, ownership);
+	guardCommands(inside, ownership, onCommandError);
 	guardThreadId(inside, ownership);
 	const added: Guarded = {
 		isInherited: () => ownership.isInherited(),
@@ -58,7 +64,11 @@ export function guard<C extends Connection>(connection: C, { processWatch = "alw
 	return Object.assign(connection, added);
 }
 
-function guardCommands(inside: MysqlConnectionInternals, ownership: Ownership): void {
+function guardCommands(
+	inside: MysqlConnectionInternals,
+	ownership: Ownership,
+	onCommandError: GuardOptions["onCommandError"],
+): void {
 	/** The process was looked at in this very turn: what is written now needs no second look. */
 	let hasLooked = false;
 	const refusal = (): InheritedConnectionError | undefined => (hasLooked ? undefined : ownership.refusal());
@@ -74,6 +84,7 @@ function guardCommands(inside: MysqlConnectionInternals, ownership: Ownership): 
 			refuse(command, ownership.change as ProcessChange);
 			return command;
 		}
+		if (onCommandError !== undefined) watch(command, onCommandError);
 		hasLooked = true;
 		try {
 			return addCommand.call(inside, command);
@@ -93,6 +104,19 @@ function guardCommands(inside: MysqlConnectionInternals, ownership: Ownership): 
 	inside.end = (callback) => {
 		if (!ownership.isInherited()) return end.call(inside, callback);
 		if (callback) process.nextTick(callback, null);
+	};
+}
+
+/** A command has a callback, or emits its error. */
+function watch(command: MysqlCommand, onError: (error: Error) => void): void {
+	const { onResult } = command;
+	if (onResult === undefined) {
+		command.on(errorMonitor, onError);
+		return;
+	}
+	command.onResult = (error, ...results) => {
+		if (error) onError(error);
+		onResult.call(command, error, ...results);
 	};
 }
 

@@ -43,10 +43,11 @@ export function ping(connection: Connection & Guarded, signal: AbortSignal): Pro
  */
 export async function end(connection: Connection & Guarded): Promise<void> {
 	if (connection.isInherited()) return;
-	const { stream } = internals(connection);
+	const inside = internals(connection);
+	const { stream, _realEnd = inside.end } = inside;
 	if (stream.destroyed) return;
 	const closed = new Promise<void>((resolve) => void stream.once("close", () => resolve()));
-	if (isAlive(connection)) connection.end();
+	if (isAlive(connection)) _realEnd.call(inside);
 	else giveUp(connection);
 	await closed;
 }

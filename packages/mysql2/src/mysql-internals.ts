@@ -8,10 +8,11 @@
  */
 import type { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
+import mysql from "mysql2";
 
 /** `lib/commands/`: one exchange with the server. Without a callback in `onResult` it emits its error. */
 export interface MysqlCommand extends EventEmitter {
-	onResult?: ((error: Error | null) => void) | undefined;
+	onResult?: ((error: Error | null, ...results: unknown[]) => void) | undefined;
 	/** Fires when the server is too slow. */
 	queryTimeout?: NodeJS.Timeout | null;
 	/** Of an Execute: what it executes, once that is prepared. */
@@ -37,8 +38,47 @@ export interface MysqlConnectionInternals extends EventEmitter {
 	_handleFatalError(error: Error): void;
 	startTLS(onSecure: (error?: Error) => void): void;
 	end(callback?: (error: Error | null) => void): unknown;
+	/** Of a pool's connection, whose `end` gives it back. */
+	_realEnd?: (callback?: (error: Error | null) => void) => unknown;
 	ping(callback: (error: Error | null) => void): void;
 }
+
+/** `lib/pool_config.js` */
+export interface MysqlPoolConfig {
+	readonly connectionConfig: { readonly connectTimeout: number };
+	readonly connectionLimit: number;
+	readonly maxIdle: number;
+	readonly idleTimeout: number;
+	readonly queueLimit: number;
+	readonly waitForConnections: boolean;
+	readonly resetOnRelease: boolean;
+}
+
+/** `lib/base/pool.js`: what a connection of a pool calls when it comes back (`releaseConnection`) or is lost or ended. */
+export interface MysqlPoolInternals extends mysql.Pool {
+	_closed: boolean;
+	/** Each connection has its own: `changeUser` writes into it. */
+	_createConnectionConfig(): object;
+}
+
+/** `lib/pool_connection.js` */
+export interface MysqlPoolConnection extends mysql.PoolConnection {
+	/** Null once it has left its pool. */
+	_pool: object | null;
+	/** It was given back, and not handed out since. */
+	_released: boolean;
+}
+
+interface MysqlClasses {
+	/** `_closed` and the queues of the base class are there, and unused. */
+	readonly Pool: new (options: {
+		config: MysqlPoolConfig;
+	}) => MysqlPoolInternals;
+	readonly PoolConnection: new (pool: mysql.Pool, options: { config: object }) => MysqlPoolConnection;
+}
+
+/** In mysql2's types the one is no class, and the other's constructor has no parameters. */
+export const classes: MysqlClasses = mysql as unknown as MysqlClasses;
 
 const RELIED_ON: Readonly<Record<string, readonly string[]>> = {
 	_commands: ["object"],
@@ -63,5 +103,14 @@ export function assertMysqlInternals(connection: object): asserts connection is 
 		throw new Error(
 			`@forksafe/mysql2 relies on ${missing.join(", ")} of a connection of mysql2, which this version of mysql2 does not have`,
 		);
+	}
+}
+
+/** @throws Error when this version of mysql2 has no such classes any more */
+export function assertMysqlPool(): void {
+	const { Pool, PoolConnection } = classes;
+	const members = [Pool?.prototype.getConnection, Pool?.prototype._createConnectionConfig, PoolConnection?.prototype.release];
+	if (members.some((member) => typeof member !== "function")) {
+		throw new Error("@forksafe/mysql2 relies on the classes Pool and PoolConnection of mysql2, which this version changed");
 	}
 }

@@ -92,6 +92,20 @@ describe("guard", () => {
 		expect((await promised.query("select 1 as n"))[0]).to.deep.equal([{ n: 1 }]);
 	});
 
+	it("tells onCommandError of what a query, a statement and a stream are answered with, and their callers too", async () => {
+		const told: string[] = [];
+		const connection = await openConnection({}, { onCommandError: ({ message }) => told.push(message) });
+		const promised = connection.promise();
+		await promised.query("select 1");
+		const errors = [
+			await rejection(promised.query("select nothing_1")),
+			await rejection(promised.execute("select nothing_2")),
+			await rejection(connection.query("select nothing_3").stream().toArray()),
+		];
+		for (const { message } of errors) expect(message).to.include("Unknown column");
+		expect(told).to.deep.equal(errors.map(({ message }) => message));
+	});
+
 	for (const way of ["close", "destroy"] as const) {
 		it(`is over at once by ${way}(), as before`, async () => {
 			const connection = await openConnection();
