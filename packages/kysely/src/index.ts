@@ -1,1 +1,1 @@
-export { ForkSafePostgresDialect, type ForkSafePostgresDialectConfig } from "./dialect.ts";
+export { ForkSafePostgresDialect, type ForkSafePostgresDialectConfig } from "./postgres-dialect.ts";
