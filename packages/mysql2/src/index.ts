@@ -1,5 +1,5 @@
 export { concernsServer, isTransient } from "./failures.ts";
 export { type Guarded, type GuardOptions, guard } from "./guard.ts";
 export { end, giveUp, isAlive, ping, ref, unref } from "./liveness.ts";
-export { createPool, Pool, type PoolConnection } from "./pool.ts";
+export { createPool, type GetConnectionOptions, Pool, type PoolConnection } from "./pool.ts";
 export type { PoolOptions } from "./pool-options.ts";

@@ -11,6 +11,7 @@ import {
 	type PoolStats,
 	QueueFullError,
 	type ReleaseOptions,
+	rejectUnknownOptions,
 } from "@forksafe/core";
 import type mysql from "mysql2";
 import type { PoolConnection as PromisePoolConnection } from "mysql2/promise";
@@ -23,6 +24,12 @@ import { type PoolOptions, splitOptions } from "./pool-options.ts";
 
 /** A connection that belongs to a pool, for as long as somebody has it. */
 export interface PoolConnection extends mysql.PoolConnection, Guarded {}
+
+/** How one connection is asked for. */
+export interface GetConnectionOptions {
+	/** Gives up waiting: leaves the queue at once, and calls back with the signal's reason. A connection is opened for others. */
+	signal?: AbortSignal | undefined;
+}
 
 type ConnectionCallback = (error: NodeJS.ErrnoException | null, connection: PoolConnection) => unknown;
 type EndCallback = (error: NodeJS.ErrnoException | null) => unknown;
@@ -68,14 +75,21 @@ export class Pool extends MysqlPool {
 		});
 	}
 
-	override getConnection(callback: ConnectionCallback): void {
+	/**
+	 * Calls back with a connection, for whoever takes it to release.
+	 *
+	 * @throws OptionError (ERR_FORKSAFE_OPTION) for options that do not exist
+	 */
+	override getConnection(callback: ConnectionCallback, options: GetConnectionOptions = {}): void {
+		rejectUnknownOptions(options, ["signal"]);
+		const { signal } = options;
 		if (!this.#waits && this.#isExhausted()) {
 			process.nextTick(callback, new Error("No connections available."));
 			return;
 		}
 		if (this.listenerCount("enqueue") > 0 && this.#isExhausted()) this.emit("enqueue");
 		// Out of the promise: what the callback throws is an uncaught exception, as it is with mysql2.
-		this.#core.acquire().then(
+		this.#core.acquire(signal && { signal }).then(
 			(connection) => {
 				connection._released = false;
 				this.emit("acquire", connection);

@@ -195,6 +195,22 @@ describe("Pool of @forksafe/mysql2", () => {
 		connection.release();
 	});
 
+	it("lets who waits give up by a signal, and leave the queue at once", async () => {
+		const pool = openPool({ connectionLimit: 1 });
+		const connection = await take(pool);
+		const controller = new AbortController();
+		const { signal } = controller;
+		const given = new Promise((resolve) => pool.getConnection((error) => resolve(error), { signal }));
+		expect(pool.stats().pending).to.equal(1);
+		const reason = new Error("never mind");
+		controller.abort(reason);
+		expect(pool.stats().pending).to.equal(0);
+		expect(await given).to.equal(reason);
+		connection.release();
+		const misspelt = { singal: signal };
+		expect(thrown(() => pool.getConnection(() => {}, misspelt as object))).to.include({ code: "ERR_FORKSAFE_OPTION" });
+	});
+
 	it("waits in end() for connections in use, and has closed every socket when it calls back", async () => {
 		const pool = openPool({ connectionLimit: 2 });
 		const [held, idle] = [await take(pool), await take(pool)];
