@@ -3,6 +3,7 @@ import type { Face } from "./face.ts";
 import { knexFace, plainKnexFace } from "./knex.ts";
 import { knexMysqlFace, plainKnexMysqlFace } from "./knex-mysql.ts";
 import { kyselyFace, plainKyselyFace } from "./kysely.ts";
+import { kyselyMysqlFace, plainKyselyMysqlFace } from "./kysely-mysql.ts";
 import { pgFace, plainPgFace } from "./pg.ts";
 
 /** Every pool under test: ours, and the unprotected ones that the same scenarios have to break. */
@@ -12,9 +13,11 @@ export const faces: readonly Face[] = [
 	knexFace,
 	knexMysqlFace,
 	kyselyFace,
+	kyselyMysqlFace,
 	plainCoreFace,
 	plainPgFace,
 	plainKnexFace,
 	plainKnexMysqlFace,
 	plainKyselyFace,
+	plainKyselyMysqlFace,
 ];

@@ -1,6 +1,8 @@
 import type { Face } from "../faces/face.ts";
 import { knexPostgres } from "../faces/knex.ts";
 import { knexMysql } from "../faces/knex-mysql.ts";
+import { kyselyPostgres } from "../faces/kysely.ts";
+import { kyselyMysql } from "../faces/kysely-mysql.ts";
 import { commonScenarios } from "./common.ts";
 import { knexScenarios } from "./knex.ts";
 import { kyselyScenarios } from "./kysely.ts";
@@ -19,6 +21,8 @@ export function scenariosFor({ library, isProtected }: Face): readonly Scenario[
 		case "knex-mysql":
 			return [...commonScenarios, ...knexScenarios(isProtected, knexMysql)];
 		case "kysely":
-			return [...commonScenarios, ...postgresScenarios, ...kyselyScenarios(isProtected)];
+			return [...commonScenarios, ...postgresScenarios, ...kyselyScenarios(isProtected, kyselyPostgres)];
+		case "kysely-mysql":
+			return [...commonScenarios, ...kyselyScenarios(isProtected, kyselyMysql)];
 	}
 }

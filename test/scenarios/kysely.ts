@@ -1,12 +1,9 @@
 /** What only Kysely has: its two kinds of transactions, its streams, and a dialect that makes the pool itself. */
 
 import { setImmediate as turn } from "node:timers/promises";
-import { ForkSafePostgresDialect } from "@forksafe/kysely";
 import { expect } from "chai";
-import { CompiledQuery, Kysely, PostgresDialect } from "kysely";
-import pg from "pg";
-import Cursor from "pg-cursor";
-import { BACKEND, ECHO, INSERT, SLEEP } from "../faces/statements.ts";
+import { CompiledQuery, Kysely } from "kysely";
+import { ask, type KyselyDialect } from "../faces/kysely-dialect.ts";
 import {
 	type Context,
 	expectRefused,
@@ -20,36 +17,46 @@ import {
 	unique,
 } from "./scenario.ts";
 
-export function kyselyScenarios(isProtected: boolean): readonly Scenario[] {
+export function kyselyScenarios(isProtected: boolean, dialect: KyselyDialect): readonly Scenario[] {
+	const { statements } = dialect;
+	const open = (context: Context, max = 3): Kysely<unknown> => {
+		const db = new Kysely<unknown>({ dialect: dialect.open(isProtected, { url: context.url, max }).dialect });
+		context.ends({ end: () => db.destroy() });
+		return db;
+	};
+	const echo = (db: Kysely<unknown>, text: string): Promise<string> => ask(db, statements.echo, [text]);
+	const backendOf = (db: Kysely<unknown>): Promise<string> => ask(db, statements.backend);
+	const insert = async (db: Kysely<unknown>, key: string): Promise<void> => void (await ask(db, statements.insert, [key]));
+
 	return [
 		{
-			name: "with a dialect that was given options of a pool: both processes go on, and the child can destroy its own",
+			name: "with a dialect and its pool: both processes go on, and the child can destroy its own",
 			contract: [1, 2, 7, 12],
 			async run(context) {
-				const db = open(context, isProtected);
-				const backend = await ask(db, BACKEND, []);
+				const db = open(context);
+				const backend = await backendOf(db);
 				const child = await context.fork("child", async () => {
-					expect(await ask(db, BACKEND, []), "the child's connection").to.not.equal(backend);
+					expect(await backendOf(db), "the child's connection").to.not.equal(backend);
 					for (let i = 0; i < 20; i++) expect(await echo(db, `the child's ${i}`)).to.equal(`the child's ${i}`);
 					await soon(db.destroy(), "the end of the pool");
 				});
 				for (let i = 0; i < 50; i++) expect(await echo(db, `the parent's ${i}`)).to.equal(`the parent's ${i}`);
 				await child.result;
-				expect(await ask(db, BACKEND, []), "the parent's connection").to.equal(backend);
+				expect(await backendOf(db), "the parent's connection").to.equal(backend);
 			},
 		},
 		{
 			name: "with a transaction of Kysely in flight: its promise rejects in the child, its work is done once, in the parent",
 			contract: [3, 5, 12],
 			async run(context) {
-				const db = open(context, isProtected);
+				const db = open(context);
 				const key = unique("in-transaction");
 				const begun = Promise.withResolvers<void>();
 				const transaction = outcome(
 					db.transaction().execute(async (trx) => {
 						begun.resolve();
-						await ask(trx, SLEEP, [150]);
-						await ask(trx, INSERT, [key]);
+						await ask(trx, statements.sleep, [150]);
+						await insert(trx, key);
 					}),
 				);
 				await begun.promise;
@@ -68,15 +75,15 @@ export function kyselyScenarios(isProtected: boolean): readonly Scenario[] {
 			name: "with a controlled transaction of Kysely open: the child's statements are refused, the parent commits",
 			contract: [5, 12],
 			async run(context) {
-				const db = open(context, isProtected);
+				const db = open(context);
 				const keys = { child: unique("child"), parent: unique("parent") };
 				const trx = await db.startTransaction().execute();
-				await ask(trx, INSERT, [keys.parent]);
+				await insert(trx, keys.parent);
 				const savepoint = await trx.savepoint("before").execute();
 				const child = await context.fork("child", async () => {
-					await expectRefused(ask(savepoint, INSERT, [keys.child]), INHERITED);
+					await expectRefused(insert(savepoint, keys.child), INHERITED);
 					await soon(outcome(trx.rollback().execute()), "the end of the inherited transaction");
-					await db.transaction().execute(async (own) => ask(own, INSERT, [keys.child]));
+					await db.transaction().execute(async (own) => insert(own, keys.child));
 				});
 				await child.result;
 				await savepoint.rollbackToSavepoint("before").execute();
@@ -88,10 +95,10 @@ export function kyselyScenarios(isProtected: boolean): readonly Scenario[] {
 			name: "with a transaction of Kysely waiting for a connection: it is never begun in the child",
 			contract: [4, 12],
 			async run(context) {
-				const db = open(context, isProtected, 1);
+				const db = open(context, 1);
 				const key = unique("waiting-transaction");
-				const busy = outcome(ask(db, SLEEP, [150]));
-				const transaction = outcome(db.transaction().execute(async (trx) => ask(trx, INSERT, [key])));
+				const busy = outcome(ask(db, statements.sleep, [150]));
+				const transaction = outcome(db.transaction().execute(async (trx) => insert(trx, key)));
 				await turn();
 				const child = await context.fork("child", async () => {
 					const own = echo(db, "mine");
@@ -108,46 +115,26 @@ export function kyselyScenarios(isProtected: boolean): readonly Scenario[] {
 			name: "with a stream of Kysely half read: the parent reads on, the child's copy ends with an error",
 			contract: [3, 5, 12],
 			async run(context) {
-				const db = open(context, isProtected);
-				const numbers = db.getExecutor().stream<{ n: number }>(CompiledQuery.raw("select generate_series(1, 500) as n"), 10);
+				const db = open(context);
+				const numbers = db.getExecutor().stream<{ n: number }>(CompiledQuery.raw(statements.numbers), 10);
 				const read: number[] = [];
-				const readOn = async (): Promise<void> => {
-					for (;;) {
+				const readOn = async (least = Number.POSITIVE_INFINITY): Promise<void> => {
+					while (read.length < least) {
 						const { done, value } = await numbers.next();
 						if (done) return;
-						read.push(...value.rows.map(({ n }) => n));
-						if (read.length === 10) return;
+						read.push(...value.rows.map(({ n }) => Number(n)));
 					}
 				};
-				await readOn();
+				await readOn(10);
 				const child = await context.fork("child", async () => {
 					const own = echo(db, "mine");
-					await expectRefused(numbers.next(), INHERITED);
+					await expectRefused(readOn(), INHERITED);
 					expect(await own).to.equal("mine");
 				});
 				await child.result;
 				await readOn();
-				expect(read).to.deep.equal(Array.from({ length: 500 }, (_, index) => index + 1));
+				expect(read).to.deep.equal(Array.from({ length: dialect.numbers }, (_, index) => index + 1));
 			},
 		},
 	];
-}
-
-function open(context: Context, isProtected: boolean, max = 3): Kysely<unknown> {
-	const options = { connectionString: context.url, max };
-	const dialect = isProtected
-		? new ForkSafePostgresDialect({ pool: options, cursor: Cursor })
-		: new PostgresDialect({ pool: new pg.Pool(options).on("error", () => {}), cursor: Cursor });
-	const db = new Kysely<unknown>({ dialect });
-	context.ends({ end: () => db.destroy() });
-	return db;
-}
-
-async function ask(db: Kysely<unknown>, statement: string, values: unknown[]): Promise<string> {
-	const { rows } = await db.executeQuery<{ answer: string }>(CompiledQuery.raw(statement, values));
-	return rows[0]?.answer ?? "";
-}
-
-function echo(db: Kysely<unknown>, text: string): Promise<string> {
-	return ask(db, ECHO, [text]);
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Face } from "../faces/face.ts";
-import { createTraces } from "../faces/knex-mysql.ts";
+import { createTraces } from "../faces/mariadb-view.ts";
 import { startLineServer } from "../support/line-server.ts";
 import { type ProgramResult, runProgram } from "../support/program.ts";
 import { mariadbUrl, postgresUrl, type Transport } from "../support/server-urls.ts";
@@ -31,7 +31,7 @@ export interface RunResult extends ProgramResult {
 
 /** Runs the scenarios of a face in a process of their own, which may be forked. */
 export async function runScenarios(face: Face, options: RunOptions): Promise<RunResult> {
-	if (face.library === "knex-mysql") {
+	if (face.library === "knex-mysql" || face.library === "kysely-mysql") {
 		return runOver(face, await createTraces(mariadbUrl(options.transport), `run-${randomUUID()}`), options);
 	}
 	if (face.library !== "core") return runOver(face, ownName(postgresUrl(options.transport)), options);
