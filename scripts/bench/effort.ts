@@ -12,7 +12,7 @@ export interface Effort {
 	readonly connectRounds: number;
 	/** Each in a fresh process. */
 	readonly coldConnectRounds: number;
-	/** So many slices of each Knex for each kind of query. */
+	/** So many slices of each library over either pool, for each kind of query. */
 	readonly queryPairs: number;
 	readonly queryConcurrencies: readonly number[];
 }
@@ -41,6 +41,6 @@ export const SHORT: Effort = {
 	allocationOperations: 20_000,
 	connectRounds: 5,
 	coldConnectRounds: 1,
-	queryPairs: 4,
+	queryPairs: 2,
 	queryConcurrencies: [10],
 };

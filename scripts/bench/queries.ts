@@ -1,4 +1,4 @@
-/** What does a query cost through Knex, beside plain Knex? A PostgreSQL of our own answers, over TCP and a unix socket. */
+/** What does a query cost through Knex and Kysely over a pool of ours, beside their own? A PostgreSQL of our own answers, over TCP and a unix socket. */
 import { execFile } from "node:child_process";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -7,11 +7,13 @@ import { startEmbeddedServer } from "../../test/support/embedded-server.ts";
 import { offeredTransports } from "../../test/support/transports.ts";
 import { table } from "../demo/table.ts";
 import type { Effort } from "./effort.ts";
-import { createTables, kinds, type Pair, type Style, styles } from "./queries-worker.ts";
+import type { Pair } from "./queries-worker.ts";
+import { createTables, kinds, type Library, libraries, type Style, styles } from "./query-subjects.ts";
 import { mean, ratios, withInterval } from "./statistics.ts";
 import type { Target } from "./target.ts";
 
 export interface QueryResult {
+	readonly library: Library;
 	readonly transport: string;
 	readonly kind: string;
 	readonly style: Style;
@@ -20,8 +22,11 @@ export interface QueryResult {
 }
 
 const SLICE_MILLIS = 250;
-/** Of CPU, beside plain Knex. */
-const CPU_LIMIT: Record<Style, number> = { raw: 0.9, builder: 0.95 };
+/** Of CPU, beside the library over its own pool. */
+const CPU_LIMIT: Record<Library, Record<Style, number>> = {
+	Knex: { raw: 0.9, builder: 0.95 },
+	Kysely: { raw: 0.95, builder: 0.95 },
+};
 const LEAST_THROUGHPUT = 0.98;
 const run = promisify(execFile);
 
@@ -36,13 +41,15 @@ export async function measureQueries(effort: Effort, progress: (text: string) =>
 			{ transport: "TCP", url: server.url },
 		];
 		const results: QueryResult[] = [];
-		for (const { transport, url } of places) {
-			for (const kind of kinds) {
-				for (const style of styles) {
-					for (const concurrency of effort.queryConcurrencies) {
-						progress(`queries: ${kind}, ${style}, ${concurrency} at a time, ${transport}`);
-						const pairs = await runWorker(url, kind, style, concurrency, effort.queryPairs, SLICE_MILLIS);
-						results.push({ transport, kind, style, concurrency, pairs });
+		for (const library of libraries) {
+			for (const { transport, url } of places) {
+				for (const kind of kinds) {
+					for (const style of styles) {
+						for (const concurrency of effort.queryConcurrencies) {
+							progress(`queries: ${library}, ${kind}, ${style}, ${concurrency} at a time, ${transport}`);
+							const pairs = await runWorker(url, library, kind, style, concurrency, effort.queryPairs, SLICE_MILLIS);
+							results.push({ library, transport, kind, style, concurrency, pairs });
+						}
 					}
 				}
 			}
@@ -55,7 +62,7 @@ export async function measureQueries(effort: Effort, progress: (text: string) =>
 
 export function reportQueries(results: readonly QueryResult[], effort: Effort): string {
 	const rows = results.map((result) => [
-		`${result.kind}, ${result.style}`,
+		`${result.library}: ${result.kind}, ${result.style}`,
 		result.transport,
 		String(result.concurrency),
 		mean(result.pairs.map(({ plain }) => plain.cpu)).toFixed(1),
@@ -67,13 +74,13 @@ export function reportQueries(results: readonly QueryResult[], effort: Effort): 
 		{ title: "query", align: "left" },
 		{ title: "over", align: "left" },
 		{ title: "at a time" },
-		{ title: "plain Knex, CPU us/query" },
+		{ title: "plain, CPU us/query" },
 		{ title: "ours: times that (95 %)" },
-		{ title: "plain Knex, queries/s" },
+		{ title: "plain, queries/s" },
 		{ title: "ours: times that (95 %)" },
 	] as const;
 	return [
-		"queries: Knex of ours beside plain Knex, in turn in one process",
+		"queries: Knex and Kysely over a pool of ours, beside their own, in turn in one process",
 		`${effort.queryPairs} pairs of slices of ${SLICE_MILLIS} ms; means of the paired ratios, with their confidence interval`,
 		"",
 		table(columns, rows),
@@ -81,18 +88,22 @@ export function reportQueries(results: readonly QueryResult[], effort: Effort): 
 }
 
 export function queryTargets(results: readonly QueryResult[]): Target[] {
-	const cpu = styles.map((style): Target => {
-		const values = results.filter((result) => result.style === style).map((result) => mean(cpuRatios(result)));
-		return { title: `Knex, ${style}: CPU beside plain Knex`, is: "at most", limit: CPU_LIMIT[style], unit: "x", values };
+	return libraries.flatMap((library) => {
+		const ofLibrary = results.filter((result) => result.library === library);
+		const cpu = styles.map((style): Target => {
+			const values = ofLibrary.filter((result) => result.style === style).map((result) => mean(cpuRatios(result)));
+			const limit = CPU_LIMIT[library][style];
+			return { title: `${library}, ${style}: CPU beside plain ${library}`, is: "at most", limit, unit: "x", values };
+		});
+		const throughput: Target = {
+			title: `${library}: the least throughput beside plain ${library}`,
+			is: "at least",
+			limit: LEAST_THROUGHPUT,
+			unit: "x",
+			values: [Math.min(...ofLibrary.map((result) => mean(throughputRatios(result))))],
+		};
+		return [...cpu, throughput];
 	});
-	const throughput: Target = {
-		title: "Knex: the least throughput beside plain Knex",
-		is: "at least",
-		limit: LEAST_THROUGHPUT,
-		unit: "x",
-		values: [Math.min(...results.map((result) => mean(throughputRatios(result))))],
-	};
-	return [...cpu, throughput];
 }
 
 function cpuRatios({ pairs }: QueryResult): number[] {
