@@ -184,9 +184,11 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	/**
 	 * Like {@link Pool.acquire}, for who keeps the time for thousands: without a time-out, and given up by a call instead of a
 	 * signal. `leakThresholdMillis` does not watch what it brings, unless by {@link Pool.watchHolder}.
+	 *
+	 * @param hasLooked whoever calls it has looked who this process is in this very turn, as `tryAcquire()` does
 	 */
-	request(): AcquireRequest<R> {
-		this.#look();
+	request(hasLooked = false): AcquireRequest<R> {
+		if (!hasLooked) this.#look();
 		let waiter: Waiter<R> | undefined;
 		const join = (): Promise<R> => {
 			waiter = this.#join(0);

@@ -84,6 +84,11 @@ export class TarnDriver<R extends object> implements Driver<R> {
 		}
 	}
 
+	/** Whether a create that has failed waits for its next try. */
+	get hasFailed(): boolean {
+		return this.#failed.size > 0;
+	}
+
 	/** Tries a failed create again, if there is one. */
 	retry(): void {
 		for (const resolve of this.#failed) {

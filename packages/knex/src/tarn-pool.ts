@@ -127,7 +127,7 @@ export class TarnPool<R extends object> extends Tarn<R> {
 				throw reason;
 			},
 		);
-		const resource = this.line.size === 0 ? this.engine.tryAcquire() : undefined;
+		const resource = this.takeIdle();
 		if (resource === undefined) {
 			this.join(acquire);
 			this.startDeadline(acquire);
@@ -228,14 +228,22 @@ export class TarnPool<R extends object> extends Tarn<R> {
 		this.engine.release(resource);
 	}
 
+	/** Looks who this process is, also when there is nothing to take. */
+	private takeIdle(): R | undefined {
+		if (this.line.size === 0) return this.engine.tryAcquire();
+		this.look();
+		return undefined;
+	}
+
 	private join(acquire: Acquire<R>): void {
 		acquire.isInLine = true;
 		this.line.push(acquire);
 		this.hurryAfter(() => this.ask(acquire));
 	}
 
+	/** Whoever calls it has looked who this process is. */
 	private ask(acquire: Acquire<R>): void {
-		const ticket: Ticket<R> = { request: this.engine.request(), acquire };
+		const ticket: Ticket<R> = { request: this.engine.request(true), acquire };
 		acquire.ticket = ticket;
 		acquire.onRejected = () => {
 			if (acquire.isInLine) this.leave(acquire);
@@ -260,7 +268,7 @@ export class TarnPool<R extends object> extends Tarn<R> {
 	private hurryAfter(action: () => void): void {
 		const { begun } = this.driver;
 		action();
-		if (this.driver.begun !== begun) return;
+		if (this.driver.begun !== begun || !this.driver.hasFailed) return;
 		const { pending, connecting, destroying } = this.engine.stats();
 		const createsWhenOneHasEnded = destroying > 0 && pending > connecting;
 		if (this.driver.creating < pending && !createsWhenOneHasEnded) this.driver.retry();
