@@ -27,7 +27,7 @@ const ROUNDS = 10;
 const [whose, hook] = process.argv.slice(2);
 const isOurs = whose === "OURS";
 /** For a step. Without forksafe, many hang. */
-const deadlineMillis = isOurs ? 20_000 : 3_000;
+const deadlineMillis = isOurs ? 20_000 : 5_000;
 const { DATABASE_URL: url = "" } = process.env;
 /** Begins every key of this run, and is the name of its sessions. */
 const run = `consumer-${randomUUID()}`;

@@ -14,4 +14,32 @@ describeConsumers([
 			waiting: `DrizzleQueryError < ${PROCESS_CHANGED}`,
 		},
 	},
+	{
+		name: "Prisma",
+		program: new URL("../programs/prisma.ts", import.meta.url),
+		refused: {
+			open: "PrismaClientKnownRequestError ERR_FORKSAFE_INHERITED",
+			inFlight: "PrismaClientKnownRequestError ERR_FORKSAFE_INHERITED",
+			waiting: "PrismaClientKnownRequestError ERR_FORKSAFE_PROCESS_CHANGED",
+		},
+	},
+	{
+		name: "TypeORM",
+		program: new URL("../programs/typeorm.ts", import.meta.url),
+		refused: {
+			// TypeORM releases whatever ran on a connection that tells of an error.
+			open: "QueryRunnerProviderAlreadyReleasedError",
+			inFlight: "QueryFailedError ERR_FORKSAFE_INHERITED",
+			waiting: PROCESS_CHANGED,
+		},
+	},
+	{
+		name: "MikroORM",
+		program: new URL("../programs/mikro-orm.ts", import.meta.url),
+		refused: {
+			open: "DriverException ERR_FORKSAFE_INHERITED",
+			inFlight: "DriverException ERR_FORKSAFE_INHERITED",
+			waiting: PROCESS_CHANGED,
+		},
+	},
 ]);
