@@ -1,7 +1,7 @@
 /**
- * What a program over a library that takes a Pool of pg does, with the arguments `OURS|PLAIN hook|no-hook`: it forks while a
- * transaction is open, queries are in flight and others wait for a connection, and lets parent and child work at the same
- * time. The child then ends the library, while the parent goes on.
+ * What a program over a library that takes a Pool of pg does, with the argument `OURS` or `PLAIN`: it forks two children while
+ * a transaction is open, queries are in flight and others wait for a connection. One of them calls `afterFork()`. All three
+ * work at the same time; the children then end the library, while the parent goes on.
  */
 import { randomUUID } from "node:crypto";
 import process from "node:process";
@@ -19,13 +19,15 @@ import { report } from "./report.ts";
 import { untilTrue } from "./until-true.ts";
 
 const MAX = 3;
-const SLEEP_MILLIS = 1_500;
+/** So long, a program that was just seen to sleep has to fork. */
+const SLEEP_MILLIS = 2_000;
 const WAITING = 3;
 const ECHOES = 50;
 const ROUNDS = 10;
 
-const [whose, hook] = process.argv.slice(2);
-const isOurs = whose === "OURS";
+const CHILDREN = ["hook", "no-hook"] as const;
+
+const isOurs = process.argv[2] === "OURS";
 /** For a step. Without forksafe, many hang. */
 const deadlineMillis = isOurs ? 20_000 : 5_000;
 const { DATABASE_URL: url = "" } = process.env;
@@ -36,17 +38,22 @@ const run = `consumer-${randomUUID()}`;
 export async function runConsumer(consumer: Consumer): Promise<never> {
 	const application = await consumer.open(given());
 	const forked = new Forked(application, consumer);
+	const made = await whatItMakes(application);
 	await forked.begin();
 	if (!isOurs) {
 		// Two copies of one connection can also confuse pg's parser, far from every promise.
-		process.once("uncaughtException", (error) => end({ harm: `uncaught: ${error.message}` }));
+		process.once("uncaughtException", (error) => end({ ...made, harm: `uncaught: ${error.message}` }));
 	}
 	return end(
 		await forked.run().then(
-			(refused) => ({ refused }),
-			(error: unknown) => ({ harm: String(error) }),
+			(refused) => ({ ...made, refused }),
+			(error: unknown) => ({ ...made, harm: String(error) }),
 		),
 	);
+}
+
+async function whatItMakes({ values, fail }: Application): Promise<Pick<Verdict, "values" | "error">> {
+	return { ...(values && { values: await values() }), ...(fail && { error: chainOf(await rejection(fail())) }) };
 }
 
 function end(verdict: Verdict): never {
@@ -57,14 +64,20 @@ function end(verdict: Verdict): never {
 function given(): Given {
 	const options = { connectionString: url, application_name: run, max: MAX, idleTimeoutMillis: 60_000 };
 	const TheirPool = isOurs ? Pool : pg.Pool;
-	return { isOurs, Pool: TheirPool, options, openPool: () => new TheirPool(options).on("error", () => {}) };
+	return {
+		isOurs,
+		Pool: TheirPool,
+		options,
+		openPool: (others) => new TheirPool({ ...options, ...others }).on("error", () => {}),
+	};
 }
 
 class Forked {
 	readonly #application: Application;
 	readonly #written: string;
 	readonly #goOn = Promise.withResolvers<void>();
-	/** What is under way at the fork. */
+	/** The server's pids of the connections, and what is under way on them and for them, at the fork. */
+	#sessions: number[] = [];
 	#open: ReturnType<typeof outcome<void>> | undefined;
 	#inFlight: ReturnType<typeof outcome<void>>[] = [];
 	#waiting: ReturnType<typeof outcome<void>>[] = [];
@@ -80,30 +93,38 @@ class Forked {
 		while (this.#inFlight.length < (this.#open ? MAX - 1 : MAX)) {
 			this.#inFlight.push(outcome(this.#application.sleep(SLEEP_MILLIS)));
 		}
-		await untilTrue(async () => (await sleeping()) === this.#inFlight.length, { what: "the queries are in flight" });
+		await untilTrue(async () => (await this.#sleeping()) === this.#inFlight.length, {
+			what: "all connections are in use",
+			deadlineMillis,
+		});
 		while (this.#waiting.length < WAITING) {
 			this.#waiting.push(outcome(this.#application.insert(`${run} waited ${this.#waiting.length}`)));
 		}
+		// Before that, a library is still on its way to the pool, and in a child it would go on.
+		const { pool } = this.#application;
+		await untilTrue(() => pool.waitingCount === WAITING, { what: "the inserts wait for a connection", deadlineMillis });
+		expect(await this.#sleeping(), "queries in flight").to.equal(this.#inFlight.length);
 	}
 
 	/** Throws for whatever goes otherwise than in a process that is never forked. */
-	async run(): Promise<Refusals | undefined> {
-		const sessions = await sessionsOf();
-		const child = await forkChild("child", () => this.#inChild(sessions), { deadlineMillis: 2 * deadlineMillis });
+	async run(): Promise<Verdict["refused"]> {
+		const children = await Promise.all(
+			CHILDREN.map((name) => forkChild(name, () => this.#inChild(name), { deadlineMillis: 2 * deadlineMillis })),
+		);
 
 		this.#goOn.resolve();
 		await soon(work(this.#application, "parent"), "the parent's work", deadlineMillis);
 		for (const begun of [this.#open, ...this.#inFlight, ...this.#waiting]) {
 			if (begun) await soon(rethrow(begun), "the end of what the parent had begun", deadlineMillis);
 		}
-		const refused = await child.result;
+		const [hook, noHook] = await Promise.all(children.map(({ result }) => result));
 
-		expect(await sessionsOf(), "sessions of the parent").to.deep.equal(sessions);
+		await untilSessionsAre(this.#sessions, "the parent alone has sessions, those that it had");
 		const rows = await ask<{ key: string }>(url, this.#written, [run]);
 		expect(rows.map(({ key }) => key.slice(run.length + 1)).sort()).to.deep.equal(this.#expected());
 		await soon(this.#application.end(), "the end of the library in the parent", deadlineMillis);
-		await untilTrue(async () => (await sessionsOf()).length === 0, { what: "the sessions have ended" });
-		return refused;
+		await untilSessionsAre([], "all sessions have ended");
+		return hook && noHook && { hook, "no-hook": noHook };
 	}
 
 	/** One that has written something, and goes on when it is told to: in the parent, it is committed. */
@@ -121,15 +142,15 @@ class Forked {
 		await begun.promise;
 	}
 
-	async #inChild(sessions: readonly number[]): Promise<Refusals | undefined> {
-		if (hook === "hook" && isOurs) afterFork();
+	async #inChild(name: string): Promise<Refusals | undefined> {
+		if (name === "hook" && isOurs) afterFork();
 		// This touches the pool: without `afterFork()`, nothing is noticed before.
 		const backend = await soon(this.#application.backend(), "the child's first answer", deadlineMillis);
 		this.#goOn.resolve();
 		const refused = isOurs ? await this.#refusals() : undefined;
-		await soon(work(this.#application, "child"), "the child's work", deadlineMillis);
+		await soon(work(this.#application, name), "the child's work", deadlineMillis);
 		await soon(this.#application.end(), "the end of the library in the child", deadlineMillis);
-		expect(sessions, "sessions of the parent").not.to.include(backend);
+		expect(this.#sessions, "sessions of the parent").not.to.include(backend);
 		return refused;
 	}
 
@@ -138,10 +159,16 @@ class Forked {
 		return { inFlight, waiting, ...(this.#open && { open: await toldOf([this.#open]) }) };
 	}
 
+	async #sleeping(): Promise<number> {
+		const sessions = await sessionsOf();
+		this.#sessions = sessions.map(({ pid }) => pid);
+		return sessions.filter(({ sleeps }) => sleeps).length;
+	}
+
 	#expected(): string[] {
 		const before = Array.from({ length: WAITING }, (_, index) => `waited ${index}`);
 		if (this.#open) before.push("open", "open, later");
-		return [...before, ...["child", "parent"].flatMap((who) => keysOf(who))].sort();
+		return [...before, ...[...CHILDREN, "parent"].flatMap((who) => keysOf(who))].sort();
 	}
 }
 
@@ -202,19 +229,22 @@ function chainOf(error: unknown): string {
 	return `${error.constructor.name}${code}${below}`;
 }
 
-/** The server's pids of the connections of this run. */
-async function sessionsOf(): Promise<number[]> {
-	const rows = await ask<{ pid: number }>(url, "select pid from pg_stat_activity where application_name = $1 order by pid", [
-		run,
-	]);
-	return rows.map(({ pid }) => pid);
+async function untilSessionsAre(pids: readonly number[], what: string): Promise<void> {
+	const are = async (): Promise<boolean> => (await sessionsOf()).map(({ pid }) => pid).join() === pids.join();
+	await untilTrue(are, { what, deadlineMillis });
 }
 
-async function sleeping(): Promise<number> {
-	const rows = await ask(
+interface Session {
+	readonly pid: number;
+	readonly sleeps: boolean;
+}
+
+/** What the server knows of the connections of this run, in all processes. */
+function sessionsOf(): Promise<Session[]> {
+	return ask<Session>(
 		url,
-		"select from pg_stat_activity where application_name = $1 and state = 'active' and query like '%pg_sleep%'",
+		`select pid, state = 'active' and query like '%pg_sleep%' as sleeps
+			from pg_stat_activity where application_name = $1 order by pid`,
 		[run],
 	);
-	return rows.length;
 }

@@ -11,8 +11,8 @@ export interface Given {
 		readonly max: number;
 		readonly idleTimeoutMillis: number;
 	};
-	/** A new Pool with these options, and with a listener for `error`, as applications should have one. */
-	openPool(): pg.Pool;
+	/** A new Pool with these options and others, and with a listener for `error`, as applications should have one. */
+	openPool(others?: pg.PoolConfig): pg.Pool;
 }
 
 /** What can be done inside of a transaction, and outside. */
@@ -27,12 +27,18 @@ export interface Work {
 
 /** The library, opened. */
 export interface Application extends Work {
+	/** The one that the library works with. */
+	readonly pool: pg.Pool;
 	/** The server's pid of whichever connection it gets. */
 	backend(): Promise<number>;
 	/** A query, with `pg_sleep` in its text, that takes so long. */
 	sleep(millis: number): Promise<void>;
 	/** Commits when the body has resolved, and rolls back when it rejects. Left out where the library has none. */
 	transaction?(body: (within: Work) => Promise<void>): Promise<void>;
+	/** What the library makes of some values of the server's, in a form that JSON can hold: the same over both pools. */
+	values?(): Promise<unknown>;
+	/** Has the server refuse something: the library makes the same error of it over both pools. */
+	fail?(): Promise<unknown>;
 	/** Ends the library as its manual says, and the pool. */
 	end(): Promise<void>;
 }
@@ -54,10 +60,13 @@ export const WRITTEN = "select key from consumer_traces where starts_with(key, $
 
 /** What a program over a library reports. */
 export interface Verdict {
+	/** What {@link Application.values} gave, and the error of {@link Application.fail}, before the fork. */
+	readonly values?: unknown;
+	readonly error?: string | undefined;
 	/** The first thing that went otherwise than in a process that is never forked. */
 	readonly harm?: string;
-	/** What the library told the child of what that had inherited. */
-	readonly refused?: Refusals | undefined;
+	/** What the library told each child of what that had inherited. */
+	readonly refused?: Readonly<Record<"hook" | "no-hook", Refusals>> | undefined;
 }
 
 /** The classes and codes of an error and of its causes, for what was under way at the fork. */

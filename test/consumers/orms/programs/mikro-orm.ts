@@ -1,8 +1,10 @@
 /** MikroORM 7, which takes a dialect of Kysely's. */
 import { ForkSafePostgresDialect } from "@forksafe/kysely";
 import { Pool } from "@forksafe/pg";
-import { defineEntity, type EntityManager, MikroORM, p } from "@mikro-orm/postgresql";
+import { createPostgreSqlTypeParsers, defineEntity, type EntityManager, MikroORM, p } from "@mikro-orm/postgresql";
+import { expect } from "chai";
 import { PostgresDialect } from "kysely";
+import pg from "pg";
 import type { Work } from "../../../support/consumer.ts";
 import { runConsumer } from "../../../support/consumer-program.ts";
 
@@ -11,30 +13,64 @@ const Trace = defineEntity({
 	tableName: "consumer_traces",
 	properties: { id: p.integer().primary(), key: p.text() },
 });
+const Times = defineEntity({
+	name: "Times",
+	expression: "select '2026-01-02'::date as day, '1 day'::interval as span",
+	properties: { day: p.date(), span: p.type("interval") },
+});
+
+/** The pools that MikroORM opens itself have these. Over a dialect, they are for whoever opens the pool. */
+const types = new pg.TypeOverrides();
+const parsers = createPostgreSqlTypeParsers(pg.types.getTypeParser(pg.types.builtins.TEXT));
+for (const [oid, parse] of Object.entries(parsers)) types.setTypeParser(Number(oid), parse);
 
 await runConsumer({
-	async open({ openPool }) {
-		const pool = openPool();
-		const orm = await MikroORM.init({
-			dbName: "postgres",
-			driverOptions: pool instanceof Pool ? new ForkSafePostgresDialect({ pool }) : new PostgresDialect({ pool }),
-			entities: [Trace],
-		});
-		const asked = () => orm.em.fork();
+	async open({ openPool, options }) {
+		const open = (driverOptions: object): Promise<MikroORM> =>
+			MikroORM.init({ clientUrl: options.connectionString, driverOptions, entities: [Trace, Times] });
+		const over = (pool: pg.Pool): Promise<MikroORM> =>
+			open(pool instanceof Pool ? new ForkSafePostgresDialect({ pool }) : new PostgresDialect({ pool }));
+
+		const pool = openPool({ types });
+		const orm = await over(pool);
+		const work = (): Work => workOn(orm.em.fork());
 		return {
-			echo: (question) => workOn(asked()).echo(question),
-			insert: (key) => workOn(asked()).insert(key),
-			has: (key) => workOn(asked()).has(key),
+			pool,
+			echo: (question) => work().echo(question),
+			insert: (key) => work().insert(key),
+			has: (key) => work().has(key),
 			async backend() {
-				const [row] = await asked().execute<{ pid: number }[]>("select pg_backend_pid() as pid");
+				const [row] = await orm.em.fork().execute<{ pid: number }[]>("select pg_backend_pid() as pid");
 				return row?.pid ?? 0;
 			},
-			sleep: async (millis) => void (await asked().execute("select pg_sleep(?)", [millis / 1000])),
-			transaction: (body) => asked().transactional((em) => body(workOn(em))),
+			sleep: async (millis) => void (await orm.em.fork().execute("select pg_sleep(?)", [millis / 1000])),
+			transaction: (body) => orm.em.fork().transactional((em) => body(workOn(em))),
+			async values() {
+				const given = await timesOf(orm);
+				const own = await open({});
+				expect(given).to.deep.equal(await timesOf(own));
+				await own.close();
+				const without = await over(openPool({ application_name: "without types" }));
+				expect(given).not.to.deep.equal(await timesOf(without));
+				await without.close();
+				return given;
+			},
+			async fail() {
+				const em = orm.em.fork();
+				await em.insertMany(Trace, [
+					{ id: -1, key: "twice" },
+					{ id: -1, key: "twice" },
+				]);
+			},
 			end: () => orm.close(),
 		};
 	},
 });
+
+async function timesOf(orm: MikroORM): Promise<object> {
+	const [times] = await orm.em.fork().findAll(Times);
+	return { day: times?.day, span: { ...times?.span } };
+}
 
 function workOn(em: EntityManager): Work {
 	return {

@@ -6,15 +6,30 @@ import { type Prisma, PrismaClient } from "../prisma/generated/client.ts";
 
 await runConsumer({
 	open({ openPool }) {
-		const db = new PrismaClient({ adapter: new PrismaPg(openPool(), { disposeExternalPool: true }) });
+		const pool = openPool();
+		const db = new PrismaClient({ adapter: new PrismaPg(pool, { disposeExternalPool: true }) });
 		return {
 			...workOn(db),
+			pool,
 			async backend() {
 				const [row] = await db.$queryRaw<{ pid: number }[]>`select pg_backend_pid() as pid`;
 				return row?.pid ?? 0;
 			},
 			sleep: async (millis) => void (await db.$queryRaw`select pg_sleep(${millis / 1000}::float8)::text`),
 			transaction: (body) => db.$transaction((own) => body(workOn(own)), { maxWait: 60_000, timeout: 60_000 }),
+			values: async () => {
+				const rows = await db.$queryRaw<Record<string, unknown>[]>`select '2026-01-02 03:04:05.678+00'::timestamptz as at,
+					'2026-01-02'::date as day, '9007199254740993'::int8 as big, 1.50::numeric as dec, '{"a":[1]}'::jsonb as json,
+					array[1, 2] as ints`;
+				return rows.map((row) => ({ ...row, big: String(row["big"]) }));
+			},
+			fail: () =>
+				db.trace.createMany({
+					data: [
+						{ id: -1, key: "twice" },
+						{ id: -1, key: "twice" },
+					],
+				}),
 			end: () => db.$disconnect(),
 		};
 	},
