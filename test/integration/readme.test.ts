@@ -59,6 +59,18 @@ describe("the READMEs", () => {
 		for (const command of commands) expect(ci).to.include(command.trim());
 	});
 
+	it("README.md: who takes a pg Pool was tried at the version that it names", () => {
+		const [, table = ""] = readFileSync(new URL("README.md", root), "utf8").split("## Whoever takes a pg Pool");
+		const rows = [...table.matchAll(/^\| `([^`]+)` \| ([\d.]+) \|/gm)].map(([, name = "", version]) => [name, version]);
+		expect(rows).to.have.length.above(0);
+		const consumers = new URL("test/consumers/", root);
+		const packages = readdirSync(consumers).map((name) =>
+			JSON.parse(readFileSync(new URL(`${name}/package.json`, consumers), "utf8")),
+		);
+		const tried = Object.assign({}, ...packages.map(({ devDependencies }) => devDependencies));
+		for (const [name = "", version] of rows) expect(tried[name], name).to.equal(version);
+	});
+
 	it("README.md: every link leads to a file", () => {
 		for (const file of files) {
 			const text = readFileSync(new URL(file, root), "utf8");
