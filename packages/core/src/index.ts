@@ -42,6 +42,7 @@ export {
 	type ConnectionHolder,
 	currentGeneration,
 	knownGeneration,
+	knownPid,
 	lastProcessChange,
 	onProcessChange,
 	type ProcessChange,

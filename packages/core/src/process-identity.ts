@@ -94,6 +94,11 @@ export function knownGeneration(): number {
 	return registry.generation;
 }
 
+/** The true pid of this process, as of {@link knownGeneration}: `process.pid` of a forked child still names its parent. */
+export function knownPid(): number {
+	return registry.pid;
+}
+
 /** The change that began the current generation; undefined in generation 0. */
 export function lastProcessChange(): ProcessChange | undefined {
 	return registry.lastChange;

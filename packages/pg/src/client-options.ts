@@ -1,6 +1,12 @@
-import { OptionError } from "@forksafe/core";
+import { knownPid, OptionError } from "@forksafe/core";
 import type pg from "pg";
 import { asLasting } from "./transient.ts";
+
+/**
+ * What the server is to call a connection: a text, or what a function makes of the process that opens the connection. It is
+ * given the true pid, which `process.pid` is not in a forked child.
+ */
+export type ApplicationName = string | ((process: { readonly pid: number }) => string);
 
 /** Whether pg can do something with a value, and what it would have to be. */
 type Check = readonly [isRight: (value: unknown) => boolean, remedy: string];
@@ -31,7 +37,7 @@ const checks: Record<string, Check> = {
 	sslnegotiation: text,
 	sslmode: text,
 	options: text,
-	application_name: text,
+	application_name: [(value) => typeof value === "string" || typeof value === "function", "must be a string or a function"],
 	fallback_application_name: text,
 	client_encoding: text,
 	replication: [(value) => typeof value === "string" || typeof value === "boolean", "must be a string, true or false"],
@@ -70,13 +76,32 @@ export function checkClientOptions(options: object): void {
 /**
  * What pg is given: with TCP keep-alive, as a half-open connection looks alive until TCP asks, and pg does not ask by itself.
  */
-export function clientSettings<Config extends pg.ClientConfig>(config: string | Config = {} as Config): Config {
+export function clientSettings<Config extends Omit<pg.ClientConfig, "application_name">>(
+	config: string | Config = {} as Config,
+): Config {
 	if (typeof config === "string") return { connectionString: config, keepAlive: true } as Config;
 	const settings = { ...config, keepAlive: config.keepAlive ?? true };
 	// Whoever hides the password from loggers makes it not enumerable.
 	const { password } = config;
 	if (password !== undefined) settings.password = typeof password === "function" ? markingErrors(password) : password;
 	return settings;
+}
+
+/**
+ * What a connection that this process opens is called.
+ *
+ * @throws OptionError (ERR_FORKSAFE_OPTION) when a function gives no string
+ */
+export function sessionName(name: ApplicationName | undefined): string | undefined {
+	if (typeof name !== "function") return name;
+	let made: unknown;
+	try {
+		made = name({ pid: knownPid() });
+	} catch (error) {
+		throw asLasting(error);
+	}
+	if (typeof made === "string") return made;
+	throw asLasting(new OptionError("application_name", made, "must be a string, when a function gives it"));
 }
 
 type PasswordFunction = Extract<pg.ClientConfig["password"], (...args: never) => unknown>;

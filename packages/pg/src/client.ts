@@ -8,13 +8,15 @@
 import process from "node:process";
 import { InheritedConnectionError, Ownership, type ProcessChange, type ProcessWatch } from "@forksafe/core";
 import pg from "pg";
-import { clientSettings } from "./client-options.ts";
+import { type ApplicationName, clientSettings, sessionName } from "./client-options.ts";
 import { assertPgInternals, internals, type PgClientInternals, type PgConnectionInternals } from "./pg-internals.ts";
 import { endsSession, type ServerMessage } from "./server-messages.ts";
 import { guardConnection } from "./stream-guard.ts";
 
 /** What pg's client takes, with TCP keep-alive on unless it is switched off, and how it notices that its process has changed. */
-export interface ClientConfig extends pg.ClientConfig {
+export interface ClientConfig extends Omit<pg.ClientConfig, "application_name"> {
+	/** What the server calls the connection. A function is asked when the client connects, and given the true pid of this process. */
+	application_name?: ApplicationName | undefined;
 	/** As in the pool's options. @default "always" */
 	processWatch?: ProcessWatch | undefined;
 }
@@ -53,7 +55,7 @@ export class Client extends pg.Client {
 
 	constructor(config?: string | ClientConfig) {
 		const settings = clientSettings(config);
-		super(settings);
+		super(settings as pg.ClientConfig); // pg keeps what it does not know
 		const { processWatch = "always" } = settings;
 		this.ownership = new Ownership(processWatch, (change) => this.forget(change));
 		const { connection } = internals(this);
@@ -91,13 +93,23 @@ export class Client extends pg.Client {
 	override connect(callback: ConnectCallback): void;
 	override connect(callback?: ConnectCallback): Promise<Client> | void {
 		if (this.ownership.begin()) this.once("end", () => this.ownership.end());
-		const refusal = this.ownership.refusal();
+		const refusal = this.ownership.refusal() ?? this.nameSession();
 		if (refusal !== undefined) {
 			if (callback === undefined) return Promise.reject(refusal);
 			process.nextTick(callback as (error: Error) => void, refusal);
 			return;
 		}
 		return callback === undefined ? (super.connect() as Promise<Client>) : super.connect(callback);
+	}
+
+	/** pg keeps a function as it was given. @returns why there is no name */
+	private nameSession(): Error | undefined {
+		const { connectionParameters } = internals(this);
+		try {
+			connectionParameters.application_name = sessionName(connectionParameters.application_name);
+		} catch (error) {
+			return error as Error;
+		}
 	}
 
 	/** Whether another process has opened this connection. Looks who this process is. */

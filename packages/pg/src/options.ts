@@ -7,15 +7,17 @@ import {
 	rejectUnknownOptions,
 } from "@forksafe/core";
 import pg from "pg";
-import { Client } from "./client.ts";
-import { checkClientOptions, clientOptions } from "./client-options.ts";
+import { Client, type ClientConfig } from "./client.ts";
+import { type ApplicationName, checkClientOptions, clientOptions } from "./client-options.ts";
 
 /**
  * What pg's Pool takes, with its meaning and its defaults, and what forksafe adds. Three defaults are others: without
  * `connectionTimeoutMillis`, pg waits for ever for a connection; here 30 s for a free one, 10 s for a new one (an explicit 0
  * waits for ever). And idle clients do not keep the process alive.
  */
-export interface PoolConfig extends Omit<pg.PoolConfig, "onConnect" | "allowExitOnIdle"> {
+export interface PoolConfig extends Omit<pg.PoolConfig, "onConnect" | "allowExitOnIdle" | "application_name"> {
+	/** What the server calls the connections. A function is asked at each connect, and given the true pid of this process. */
+	application_name?: ApplicationName | undefined;
 	/** What the pool is called in log lines. @default "pool" */
 	name?: string | undefined;
 	/** More than this many may not wait. 0: no limit. @default 0 */
@@ -53,7 +55,7 @@ export interface PoolConfig extends Omit<pg.PoolConfig, "onConnect" | "allowExit
 /** What a pool's own engine is told, and what every client of it is. */
 interface SplitConfig {
 	readonly pool: CorePoolOptions;
-	readonly client: pg.ClientConfig;
+	readonly client: ClientConfig;
 	readonly Client: typeof Client;
 }
 

@@ -4,6 +4,7 @@
  */
 import type { Duplex } from "node:stream";
 import pg from "pg";
+import type { ApplicationName } from "./client-options.ts";
 import type { ServerMessage } from "./server-messages.ts";
 
 /** `lib/client.js`: the members of a client that are not in its types. */
@@ -29,6 +30,8 @@ export interface PgClientInternals {
 	/** Not sent yet. */
 	readonly _queryQueue: PgQueryInternals[];
 	readonly connection: PgConnectionInternals;
+	/** Options, connection string, environment and defaults in one: what it tells the server when it connects. */
+	readonly connectionParameters: { application_name: ApplicationName | undefined };
 	/** Sends the next query if the server is ready. Every query passes here: at once, or when its turn comes. */
 	_pulseQueryQueue(): void;
 }

@@ -80,7 +80,7 @@ export class Pool extends pg.Pool {
 
 	constructor(config: PoolConfig = {}) {
 		const split = splitConfig(config);
-		super(config);
+		super(config as pg.PoolConfig); // it only keeps them
 		const { allowExitOnIdle = true, maxLifetimeSeconds = 0, verify, onConnect } = config;
 		let { processWatch } = split.pool;
 		this.Client = split.Client;

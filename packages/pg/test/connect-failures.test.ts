@@ -6,7 +6,7 @@ import { expect } from "chai";
 import pg from "pg";
 import { rejection } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
-import type { Pool, PoolConfig } from "../src/index.ts";
+import type { Pool } from "../src/index.ts";
 import { databaseParts, databaseUrl, untilSessions } from "./support/database.ts";
 import { PostgresProxy } from "./support/proxy.ts";
 import { openPool, uniqueName } from "./support/set-up.ts";
@@ -47,7 +47,7 @@ function openSockets(): number {
 }
 
 /** What pg's own pool says to the same. */
-async function saidByPg(config: PoolConfig): Promise<Failure> {
+async function saidByPg(config: pg.PoolConfig): Promise<Failure> {
 	const pool = new pg.Pool(config);
 	try {
 		return await rejection(pool.connect());
@@ -57,7 +57,7 @@ async function saidByPg(config: PoolConfig): Promise<Failure> {
 }
 
 describe("a connect that fails", () => {
-	const cases: Record<string, { code: string; config: () => PoolConfig | Promise<PoolConfig> }> = {
+	const cases: Record<string, { code: string; config: () => pg.ClientConfig | Promise<pg.ClientConfig> }> = {
 		"the password is wrong": {
 			code: "28P01",
 			config: () => ({ connectionString: at(databaseUrl(), { password: SECRET }) }),

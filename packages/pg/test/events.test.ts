@@ -38,16 +38,18 @@ class Recorder {
 	}
 }
 
+/** What both pools take. */
+type SharedConfig = PoolConfig & pg.PoolConfig;
 type Steps = (recorder: Recorder) => Promise<unknown>;
 
 /** Runs the steps on both; what was logged until they end has to be the same, and is given back. */
-async function compare(config: PoolConfig, steps: Steps): Promise<unknown[][]> {
+async function compare(config: SharedConfig, steps: Steps): Promise<unknown[][]> {
 	const { theirs, ours } = await play(config, steps);
 	expect(ours).to.deep.equal(theirs);
 	return ours;
 }
 
-async function play(config: PoolConfig, steps: Steps): Promise<{ theirs: unknown[][]; ours: unknown[][] }> {
+async function play(config: SharedConfig, steps: Steps): Promise<{ theirs: unknown[][]; ours: unknown[][] }> {
 	const theirPool = new pg.Pool({ connectionString: databaseUrl(), ...config });
 	afterThisTest(async () => theirPool.ending || (await theirPool.end()));
 	const [theirs, ours] = [new Recorder(theirPool), new Recorder(openPool({ connectHeadStartMillis: 0, ...config }))];

@@ -45,7 +45,7 @@ const accepted: Required<{ [Name in keyof PoolConfig]: readonly unknown[] }> = {
 	ssl: [true, false, { rejectUnauthorized: false }],
 	sslnegotiation: ["postgres"],
 	options: ["-c work_mem=8MB"],
-	application_name: ["app"],
+	application_name: ["app", () => "app"],
 	fallback_application_name: ["app"],
 	client_encoding: ["utf8"],
 	types: [pg.types],
@@ -96,7 +96,7 @@ const refused: Record<string, readonly unknown[]> = {
 	password: [5, {}],
 	ssl: [5],
 	options: [{}],
-	application_name: [5],
+	application_name: [5, {}],
 	client_encoding: [8],
 	binary: ["x", 1],
 	types: [5, {}],
@@ -220,6 +220,48 @@ describe("the options of the client", () => {
 		await pool.query("select 1");
 		expect(given).to.deep.equal(["asked", "asked"]);
 	});
+
+	it("may be an application_name that is asked for at each connect, with the true pid", async () => {
+		const given: number[] = [];
+		const prefix = uniqueName();
+		const application_name: PoolConfig["application_name"] = ({ pid }) => `${prefix}-${given.push(pid)}`;
+		const pool = openPool({ application_name });
+		const [first, second] = [await pool.connect(), await pool.connect()];
+		const names = [first, second].map(async (client) => (await client.query("show application_name")).rows);
+		expect((await Promise.all(names)).flat().map(({ application_name: name }) => name)).to.deep.equal([
+			`${prefix}-1`,
+			`${prefix}-2`,
+		]);
+		expect(given).to.deep.equal([process.pid, process.pid]);
+		first.release();
+		second.release();
+	});
+
+	it("prevail over an application_name beside them when they are in the connection string, as with pg", async () => {
+		const url = new URL(databaseUrl());
+		url.searchParams.set("application_name", "from-the-string");
+		const pool = openPool({ connectionString: url.href, application_name: () => expect.fail("was asked") });
+		expect((await pool.query("show application_name")).rows).to.deep.equal([{ application_name: "from-the-string" }]);
+	});
+
+	for (const [what, application_name, expected] of [
+		["throws", () => expect.fail("no name today"), { message: "no name today" }],
+		["gives no string", async () => "too late", { code: "ERR_FORKSAFE_OPTION", option: "application_name" }],
+	] as const) {
+		it(`tell at once who waits that application_name ${what}`, async () => {
+			const pool = openPool({ application_name: application_name as () => string });
+			await pool.query("select 1").then(
+				() => expect.fail("was connected"),
+				(error: Error) => expect(error).to.include(expected),
+			);
+			expect(await rejection(pool.connect())).to.include(expected);
+			expect(pool.totalCount).to.equal(0);
+			const told = new Promise<unknown>((resolve) =>
+				new Client({ application_name: application_name as () => string }).connect(resolve),
+			);
+			expect(await told).to.include(expected);
+		});
+	}
 
 	it("may be those of another pool, which hides its password from loggers", async () => {
 		const pool = openPool(databaseParts());
