@@ -1,7 +1,8 @@
-import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { appendFile, cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
+import type { KeyAndCertificate } from "./certificate.ts";
 import {
 	freePort,
 	giveTo,
@@ -21,6 +22,8 @@ export interface EmbeddedServerOptions {
 	readonly unixSocket: boolean;
 	/** Whether whoever comes over the unix socket is believed without a password. @default false */
 	readonly trustsUnixSocket?: boolean;
+	/** With TLS: who has signed the server's certificate, and the role that comes in by such a certificate, and in no other way. */
+	readonly certified?: { readonly authority: KeyAndCertificate; readonly role: string };
 }
 
 /** A PostgreSQL server of our own, that no other process knows of. */
@@ -47,9 +50,10 @@ export async function startEmbeddedServer(options: EmbeddedServerOptions): Promi
 		const install = await usableBinaries(directory, owner);
 		const port = await freePort();
 		await writeFile(join(directory, "password"), password);
-		if (options.tls) await writeCertificate(directory);
+		if (options.tls) await writeCertificate(directory, options.certified?.authority);
 		if (owner) await giveTo(owner, directory);
 		await initialise({ directory, install, owner, port, ...options });
+		if (options.certified) await demandCertificate(directory, options.certified);
 		await start({ directory, install, owner });
 		const stop = '"$1/bin/pg_ctl" stop --silent --mode immediate --pgdata data';
 		const keeper = keep(stop, directory, owner, install);
@@ -123,6 +127,17 @@ async function initialise(cluster: Cluster & EmbeddedServerOptions & { readonly 
 		"--no-sync",
 		...Object.entries(settings).flatMap(([name, value]) => ["--set", `${name}=${value}`]),
 	]);
+}
+
+async function demandCertificate(
+	directory: string,
+	{ authority, role }: NonNullable<EmbeddedServerOptions["certified"]>,
+): Promise<void> {
+	await writeFile(join(directory, "authority.crt"), authority.cert);
+	await appendFile(join(directory, "data", "postgresql.conf"), `ssl_ca_file = '${join(directory, "authority.crt")}'\n`);
+	// The first line that fits decides.
+	const rules = join(directory, "data", "pg_hba.conf");
+	await writeFile(rules, `hostssl all ${role} all cert\n${await readFile(rules, "utf8")}`);
 }
 
 async function start(cluster: Cluster): Promise<void> {

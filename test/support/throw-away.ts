@@ -5,7 +5,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { selfSignedCertificate } from "./certificate.ts";
+import { type KeyAndCertificate, selfSignedCertificate, signedCertificate } from "./certificate.ts";
 
 export const run = promisify(execFile);
 
@@ -47,8 +47,9 @@ export async function freePort(): Promise<number> {
 	return port;
 }
 
-export async function writeCertificate(directory: string): Promise<void> {
-	const { key, cert } = await selfSignedCertificate();
+/** The server's own: `server.crt` and `server.key`. */
+export async function writeCertificate(directory: string, authority?: KeyAndCertificate): Promise<void> {
+	const { key, cert } = await (authority ? signedCertificate(authority) : selfSignedCertificate());
 	await writeFile(join(directory, "server.crt"), cert);
 	await writeFile(join(directory, "server.key"), key, { mode: 0o600 });
 }
