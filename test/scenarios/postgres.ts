@@ -4,8 +4,9 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { expect } from "chai";
 import pg from "pg";
-import { from as copyFrom } from "pg-copy-streams";
+import { from as copyFrom, to as copyTo } from "pg-copy-streams";
 import Cursor from "pg-cursor";
+import QueryStream from "pg-query-stream";
 import type { Held, Subject } from "../faces/face.ts";
 import { ask } from "../faces/postgres-view.ts";
 import { ECHO } from "../faces/statements.ts";
@@ -76,7 +77,7 @@ export const postgresScenarios: readonly Scenario[] = [
 		},
 	},
 	{
-		name: "with a LISTEN: the parent goes on hearing, the child is told that it will hear nothing",
+		name: "with a LISTEN: the parent goes on hearing, the child is told that it will hear nothing, and can listen on its own",
 		contract: [2, 5, 12],
 		async run(context) {
 			const subject = context.open();
@@ -89,13 +90,19 @@ export const postgresScenarios: readonly Scenario[] = [
 			// Another program may run the same scenario on this server.
 			const channel = unique("news");
 			await client.query(`listen "${channel}"`);
-			const news = Array.from({ length: 50 }, (_, index) => `news ${index}`);
+			const news = Array.from({ length: 20 }, (_, index) => `news ${index}`);
 			const child = await context.fork("child", async () => {
 				await talk(subject, "the child");
 				await untilTrue(() => errors.length > 0, { what: "the child's listener has had an error" });
 				await expectRefused(Promise.reject(errors[0]), INHERITED);
 				await expectRefused(client.query("listen more"), INHERITED);
 				expect(heard, "news in the child").to.deep.equal([]);
+				const own = await holdClient(subject);
+				const forChild = once(own.client, "notification");
+				await own.client.query(`listen "${channel} of the child"`);
+				await ask(context.url, "select pg_notify($1, 'for the child')", [`${channel} of the child`]);
+				expect((await soon(forChild, "news for the child", 8_000))[0]).to.include({ payload: "for the child" });
+				await own.held.release();
 			});
 			for (const item of news) await ask(context.url, "select pg_notify($1, $2)", [channel, item]);
 			await child.result;
@@ -114,30 +121,80 @@ export const postgresScenarios: readonly Scenario[] = [
 			const subject = context.open();
 			const backends = await warm(subject, 3);
 			const { held, client } = await holdClient(subject);
-			const cursor = client.query(new Cursor<{ n: number }>("select generate_series(1, 1000) as n"));
+			const cursor = client.query(new Cursor<{ n: number }>(NUMBERS));
 			const first = await cursor.read(10);
 			const child = await context.fork("child", async () => {
 				await talk(subject, "the child");
 				await expectRefused(cursor.read(10), INHERITED);
 				await soon(cursor.close(), "the end of the inherited cursor");
 				await held.release();
+				const own = await holdClient(subject);
+				expect(await own.client.query(new Cursor<{ n: number }>(NUMBERS)).read(2)).to.deep.equal([{ n: 1 }, { n: 2 }]);
+				await own.client.end();
 			});
 			await child.result;
 			const rest = await cursor.read(1_000);
-			expect([...first, ...rest].map(({ n }) => n)).to.deep.equal(Array.from({ length: 1_000 }, (_, index) => index + 1));
+			expect([...first, ...rest].map(({ n }) => n)).to.deep.equal(numbers());
 			await cursor.close();
 			await held.release();
 			await expectUnharmed(context, subject, backends);
 		},
 	},
 	{
-		name: "with a COPY half written: the parent writes the rest, the child nothing",
+		name: "with a query stream half read: the parent reads on, the child may not, and can stream on its own",
 		contract: [3, 5, 12],
 		async run(context) {
 			const subject = context.open();
 			const backends = await warm(subject, 3);
 			const { held, client } = await holdClient(subject);
-			const key = unique("copied");
+			const rows = streamNumbers(client);
+			const first = await someOf(rows);
+			const child = await context.fork("child", async () => {
+				await talk(subject, "the child");
+				await expectRefused(rest(rows), INHERITED);
+				await held.release();
+				const own = await holdClient(subject);
+				expect((await rest(streamNumbers(own.client))).map(({ n }) => n)).to.deep.equal(numbers());
+				await own.held.release();
+			});
+			await child.result;
+			expect([first, ...(await rest(rows))].map(({ n }) => n)).to.deep.equal(numbers());
+			await held.release();
+			await expectUnharmed(context, subject, backends);
+		},
+	},
+	{
+		name: "with a COPY half read: the parent reads the rest, the child nothing, and can copy on its own",
+		contract: [3, 5, 12],
+		async run(context) {
+			const subject = context.open();
+			const backends = await warm(subject, 3);
+			const { held, client } = await holdClient(subject);
+			const copied = readCopy(client, COPIED);
+			const first = await someOf(copied);
+			const child = await context.fork("child", async () => {
+				await talk(subject, "the child");
+				await expectRefused(rest(copied), INHERITED);
+				await held.release();
+				const own = await holdClient(subject);
+				expect(Buffer.concat(await rest(readCopy(own.client, 3))).toString()).to.equal("1\n2\n3\n");
+				await own.held.release();
+			});
+			await child.result;
+			const bytes = Buffer.concat([first, ...(await rest(copied))]);
+			expect(bytes.equals(Buffer.from(`${numbers(COPIED).join("\n")}\n`)), "all was copied").to.equal(true);
+			await held.release();
+			await expectUnharmed(context, subject, backends);
+		},
+	},
+	{
+		name: "with a COPY half written: the parent writes the rest, the child nothing, and can copy on its own",
+		contract: [3, 5, 12],
+		async run(context) {
+			const subject = context.open();
+			const backends = await warm(subject, 3);
+			const { held, client } = await holdClient(subject);
+			const [key, ofChild] = [unique("copied"), unique("copied by the child")];
 			const lines = `${key}\n`.repeat(20_000);
 			const copy = client.query(copyFrom("copy traces (key) from stdin"));
 			copy.on("error", () => {});
@@ -148,11 +205,16 @@ export const postgresScenarios: readonly Scenario[] = [
 				copy.end();
 				await talk(subject, "the child");
 				await expectRefused(rethrow(failed), INHERITED);
+				const own = await holdClient(subject);
+				const ownCopy = own.client.query(copyFrom("copy traces (key) from stdin"));
+				ownCopy.end(`${ofChild}\n`.repeat(3));
+				await soon(once(ownCopy, "finish"), "the end of the child's COPY");
+				await own.held.release();
 			});
 			await child.result;
 			copy.end(lines);
 			await soon(once(copy, "finish"), "the end of the COPY");
-			await expectTraces(context, { [key]: 40_000 });
+			await expectTraces(context, { [key]: 40_000, [ofChild]: 3 });
 			await held.release();
 			await expectUnharmed(context, subject, backends);
 		},
@@ -188,6 +250,34 @@ export const postgresScenarios: readonly Scenario[] = [
 		},
 	},
 ];
+
+const NUMBERS = "select generate_series(1, 1000) as n";
+/** More lines than the sockets' buffers hold. */
+const COPIED = 200_000;
+
+function numbers(count = 1_000): number[] {
+	return Array.from({ length: count }, (_, index) => index + 1);
+}
+
+function streamNumbers(client: pg.Client): AsyncIterator<{ n: number }, undefined> {
+	return client.query(new QueryStream(NUMBERS, [], { batchSize: 10 }))[Symbol.asyncIterator]();
+}
+
+function readCopy(client: pg.Client, lines: number): AsyncIterator<Buffer, undefined> {
+	return client.query(copyTo(`copy (select generate_series(1, ${lines})) to stdout`))[Symbol.asyncIterator]();
+}
+
+async function someOf<T>(iterator: AsyncIterator<T, undefined>): Promise<T> {
+	const { value } = await iterator.next();
+	if (value === undefined) throw new Error("there was nothing to read");
+	return value;
+}
+
+async function rest<T>(iterator: AsyncIterator<T>): Promise<T[]> {
+	const items: T[] = [];
+	for (let item = await iterator.next(); !item.done; item = await iterator.next()) items.push(item.value);
+	return items;
+}
 
 async function holdClient(subject: Subject): Promise<{ held: Held; client: pg.Client }> {
 	const held = await subject.hold();

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { expect } from "chai";
 import pg from "pg";
 import Cursor from "pg-cursor";
+import QueryStream from "pg-query-stream";
 import { runProgram } from "../../../test/support/program.ts";
 import { follow, rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
@@ -219,6 +220,19 @@ describe("query", () => {
 		}
 		expect(told[1]).to.deep.equal(told[0]);
 		expect(told[0]?.[0]).to.deep.equal([{ n: 1 }, { n: 2 }]);
+	});
+
+	it("takes a query stream as pg's pool does: it can be read, and the client comes back at its end", async () => {
+		const theirs = new pg.Pool({ connectionString: databaseUrl() });
+		for (const pool of [theirs, openPool()]) {
+			const stream = new QueryStream("select * from generate_series(1, 250) as n");
+			const answered = follow(pool.query(stream) as unknown as Promise<unknown>);
+			const rows: unknown[] = await stream.toArray();
+			expect(rows).to.have.lengthOf(250);
+			await untilTrue(() => answered.state === "fulfilled", { what: "the query is answered" });
+			expect(pool).to.include({ totalCount: 1, idleCount: 1 });
+		}
+		await theirs.end();
 	});
 
 	it("rejects with the server's own error", async () => {
