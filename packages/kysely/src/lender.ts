@@ -29,8 +29,8 @@ interface Loan<C> {
 export class Lender<C> {
 	readonly #hooks: Hooks;
 	readonly #giveBack: (client: C, error?: unknown) => void;
-	/** Of every connection that has been prepared, as long as its client lives. */
-	readonly #prepared = new WeakSet<DatabaseConnection>();
+	/** Of every connection that has been prepared. */
+	readonly #clients = new WeakMap<DatabaseConnection, C>();
 	/** Of the client that is asked for next. */
 	#next: Loan<C> | undefined;
 
@@ -53,28 +53,31 @@ export class Lender<C> {
 		return client;
 	}
 
+	/** The client of a connection that was acquired. */
+	clientOf(connection: DatabaseConnection): C | undefined {
+		return this.#clients.get(connection);
+	}
+
 	/** @param acquire Kysely's own, which asks its pool for a client in the very turn in which it is called */
 	acquire(acquire: () => Promise<DatabaseConnection>, options: AbortableOptions | undefined): Promise<DatabaseConnection> {
-		const signal = options?.signal;
-		const { onCreateConnection, onReserveConnection } = this.#hooks;
-		if (signal !== undefined) return this.#acquireUntil(signal, acquire);
-		this.#next = undefined;
-		if (onCreateConnection === undefined && onReserveConnection === undefined) return acquire();
-		return this.#acquirePrepared(acquire, { signal });
+		const loan: Loan<C> = { signal: options?.signal };
+		return loan.signal === undefined ? this.#acquire(acquire, loan) : this.#acquireUntil(loan.signal, acquire, loan);
 	}
 
 	/**
 	 * The abort itself rejects, and not what becomes of it in the pool, a few turns later: Kysely races the signal against this
 	 * promise, and prints the rejection of one that has lost.
 	 */
-	#acquireUntil(signal: AbortSignal, acquire: () => Promise<DatabaseConnection>): Promise<DatabaseConnection> {
-		if (signal.aborted) return Promise.reject(signal.reason);
-		const loan: Loan<C> = { signal };
+	#acquireUntil(
+		signal: AbortSignal,
+		acquire: () => Promise<DatabaseConnection>,
+		loan: Loan<C>,
+	): Promise<DatabaseConnection> {
 		return new Promise((resolve, reject) => {
 			const onAbort = (): void => reject(signal.reason);
 			signal.addEventListener("abort", onAbort, { once: true });
 			const settle = async (): Promise<void> => {
-				const connection = await this.#acquirePrepared(acquire, loan);
+				const connection = await this.#acquire(acquire, loan);
 				if (!signal.aborted) resolve(connection);
 				else if (loan.client !== undefined) this.#giveBack(loan.client);
 			};
@@ -84,26 +87,25 @@ export class Lender<C> {
 		});
 	}
 
-	async #acquirePrepared(acquire: () => Promise<DatabaseConnection>, loan: Loan<C>): Promise<DatabaseConnection> {
+	async #acquire(acquire: () => Promise<DatabaseConnection>, loan: Loan<C>): Promise<DatabaseConnection> {
 		this.#next = loan;
 		const connection = await acquire();
+		const { client } = loan;
+		const { onCreateConnection, onReserveConnection } = this.#hooks;
+		const isNew = !this.#clients.has(connection);
 		try {
-			await this.#prepare(connection, loan);
+			if (isNew && onCreateConnection !== undefined) await onCreateConnection(connection, optionsOf(loan));
+			if (onReserveConnection !== undefined) await onReserveConnection(connection, optionsOf(loan));
 		} catch (error) {
 			// Nobody knows what state it is in.
-			if (loan.client !== undefined) this.#giveBack(loan.client, error ?? true);
+			if (client !== undefined) this.#giveBack(client, error ?? true);
 			throw error;
 		}
+		if (isNew && client !== undefined) this.#clients.set(connection, client);
 		return connection;
 	}
+}
 
-	async #prepare(connection: DatabaseConnection, { signal }: Loan<C>): Promise<void> {
-		const options = signal && { signal };
-		const { onCreateConnection, onReserveConnection } = this.#hooks;
-		if (onCreateConnection !== undefined && !this.#prepared.has(connection)) {
-			await onCreateConnection(connection, options);
-			this.#prepared.add(connection);
-		}
-		await onReserveConnection?.(connection, options);
-	}
+function optionsOf({ signal }: Loan<unknown>): AbortableOptions | undefined {
+	return signal && { signal };
 }

@@ -22,6 +22,12 @@ export class ForkSafePostgresDriver extends PostgresDriver {
 	override acquireConnection(options?: AbortableOptions): Promise<DatabaseConnection> {
 		return this.#lender.acquire(() => super.acquireConnection(), options);
 	}
+
+	/** After a rollback that has failed, Kysely's connection has but one word, for a migration that frees its lock too: discarded. */
+	override async rollbackTransaction(...[connection]: Parameters<PostgresDriver["rollbackTransaction"]>): Promise<void> {
+		this.#lender.clientOf(connection)?.assertOwn();
+		await super.rollbackTransaction(connection);
+	}
 }
 
 /** What PostgresDriver takes for a pool. */
