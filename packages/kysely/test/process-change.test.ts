@@ -1,11 +1,13 @@
+import { randomUUID } from "node:crypto";
 import { InheritedConnectionError, ProcessChangedError, reportProcessChange } from "@forksafe/core";
 import { Pool } from "@forksafe/pg";
 import { expect } from "chai";
-import { sql } from "kysely";
+import { type Kysely, sql } from "kysely";
+import { Migrator } from "kysely/migration";
 import Cursor from "pg-cursor";
 import { follow, rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
-import { backendOf, destroyAll, open, poolOptions, sessions } from "./support/database.ts";
+import { backendOf, destroyAll, open, poolOptions, sessions, type Tables } from "./support/database.ts";
 
 describe("after a process change", () => {
 	afterEach(destroyAll);
@@ -56,6 +58,25 @@ describe("after a process change", () => {
 		expect(await rejection(trx.savepoint("here").execute())).to.be.instanceOf(InheritedConnectionError);
 		expect(await rejection(trx.commit().execute())).to.be.instanceOf(InheritedConnectionError);
 		expect(await backendOf(db)).to.be.a("number");
+	});
+
+	it("a connection whose transaction was rolled back in vain goes on rejecting with InheritedConnectionError", async () => {
+		const db = open({ pool: poolOptions() });
+		await db.connection().execute(async (own) => {
+			const transaction = own.transaction().execute(async () => reportProcessChange());
+			expect(await rejection(transaction)).to.be.instanceOf(InheritedConnectionError);
+			expect(await rejection(backendOf(own as Kysely<Tables>))).to.be.instanceOf(InheritedConnectionError);
+		});
+	});
+
+	it("a migration that was under way reports an InheritedConnectionError", async () => {
+		const db = open({ pool: poolOptions() });
+		const migrationTableSchema = `test-${randomUUID()}`;
+		const up = async (): Promise<void> => void reportProcessChange();
+		const provider = { getMigrations: async () => ({ one: { up } }) };
+		const { error } = await new Migrator({ db, migrationTableSchema, provider }).migrateToLatest();
+		await db.schema.dropSchema(migrationTableSchema).cascade().execute();
+		expect(error).to.be.instanceOf(InheritedConnectionError);
 	});
 
 	it("a query that was running rejects with InheritedConnectionError", async () => {
