@@ -68,11 +68,7 @@ export class Lender<C> {
 	 * The abort itself rejects, and not what becomes of it in the pool, a few turns later: Kysely races the signal against this
 	 * promise, and prints the rejection of one that has lost.
 	 */
-	#acquireUntil(
-		signal: AbortSignal,
-		acquire: () => Promise<DatabaseConnection>,
-		loan: Loan<C>,
-	): Promise<DatabaseConnection> {
+	#acquireUntil(signal: AbortSignal, acquire: () => Promise<DatabaseConnection>, loan: Loan<C>): Promise<DatabaseConnection> {
 		return new Promise((resolve, reject) => {
 			const onAbort = (): void => reject(signal.reason);
 			signal.addEventListener("abort", onAbort, { once: true });
