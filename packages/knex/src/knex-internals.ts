@@ -32,8 +32,6 @@ export interface KnexClientInternals extends Knex.Client {
 	acquireRawConnection(): Promise<KnexConnection>;
 	/** pg: the part of `acquireRawConnection` that opens it. */
 	_acquireOnlyConnection(): Promise<KnexConnection>;
-	/** MySQL: sends a query. */
-	_query(connection: KnexConnection, query: unknown): Promise<unknown>;
 	getPoolSettings(pool: unknown): Record<string, unknown>;
 	acquireConnection(): Promise<KnexConnection>;
 	releaseConnection(connection: KnexConnection): Promise<void>;
@@ -114,13 +112,13 @@ const RELIED_ON = [
 	"stream",
 	"transaction",
 ];
-const RELIED_ON_OF_DRIVER: Record<DriverName, string> = { pg: "_acquireOnlyConnection", mysql2: "_query" };
+const RELIED_ON_OF_DRIVER: Record<DriverName, readonly string[]> = { pg: ["_acquireOnlyConnection"], mysql2: [] };
 const RELIED_ON_IN_RUNNER = ["pipe", "stream"];
 
 /** @throws Error naming the member that this Knex does not have any more */
 export function assertKnexInternals(Client: KnexClientClass): void {
 	const prototype = driverPrototype(Client);
-	const ofDriver = prototype === undefined ? [] : [RELIED_ON_OF_DRIVER[prototype.driverName as DriverName]];
+	const ofDriver = prototype === undefined ? [] : RELIED_ON_OF_DRIVER[prototype.driverName as DriverName];
 	assertMembers("client", Client.prototype, [...RELIED_ON, ...ofDriver]);
 	// That of the same copy of Knex, which only its own client can make.
 	const runner: object | undefined = prototype?.runner.call(Object.create(prototype), undefined);

@@ -1,4 +1,15 @@
-import { concernsServer, end, type Guarded, giveUp, guard, isAlive, isTransient, ping, ref, unref } from "@forksafe/mysql2";
+import {
+	concernsServer,
+	end,
+	type Guarded,
+	giveUp,
+	guard,
+	isAlive,
+	isTransient,
+	ping,
+	ref,
+	unref,
+} from "@forksafe/mysql2/connection";
 import type { Connection as MysqlConnection } from "mysql2";
 import type { DialectSupport, KnexClientConstructor } from "./dialect-support.ts";
 import type { KnexConnection } from "./knex-internals.ts";
@@ -33,7 +44,11 @@ function guarded(Base: KnexClientConstructor): KnexClientConstructor {
 			const createConnection = (settings: object): Connection => {
 				const pool = this.pool as TarnPool<Connection> | undefined;
 				const opened = beginOpening(pool);
-				const connection = guard(driver.createConnection(settings), { processWatch: pool?.processWatch }) as Connection;
+				const onCommandError = (error: Error): void => {
+					if (concernsServer(error)) pool?.evict(connection);
+				};
+				const raw = driver.createConnection(settings);
+				const connection = guard(raw, { processWatch: pool?.processWatch, onCommandError }) as Connection;
 				stayQuiet(connection);
 				opened(connection);
 				return connection;
@@ -49,16 +64,6 @@ function guarded(Base: KnexClientConstructor): KnexClientConstructor {
 		/** Knex's own is over before the connection has ended, and takes off the listener that keeps its errors from ending the process. */
 		override destroyRawConnection(connection: Connection): Promise<void> {
 			return end(connection);
-		}
-
-		override async _query(connection: Connection, query: unknown): Promise<unknown> {
-			try {
-				return await super._query(connection, query);
-			} catch (error) {
-				const pool = this.pool as Partial<TarnPool<Connection>> | undefined;
-				if (concernsServer(error)) pool?.evict?.(connection);
-				throw error;
-			}
 		}
 	};
 }

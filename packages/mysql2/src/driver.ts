@@ -2,7 +2,7 @@ import type { Driver, ProcessChange } from "@forksafe/core";
 import { isTransient } from "./failures.ts";
 import type { Guarded } from "./guard.ts";
 import { end, giveUp, isAlive, ping, ref, unref } from "./liveness.ts";
-import type { MysqlPoolConnection } from "./mysql-internals.ts";
+import type { MysqlPoolConnection } from "./mysql-pool-internals.ts";
 
 /** A guarded connection of mysql2 that knows its pool. */
 export type PooledConnection = MysqlPoolConnection & Guarded;

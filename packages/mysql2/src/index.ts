@@ -1,5 +1,3 @@
-export { concernsServer, isTransient } from "./failures.ts";
-export { type Guarded, type GuardOptions, guard } from "./guard.ts";
-export { end, giveUp, isAlive, ping, ref, unref } from "./liveness.ts";
+export * from "./connection.ts";
 export { createPool, type GetConnectionOptions, Pool, type PoolConnection } from "./pool.ts";
 export type { PoolOptions } from "./pool-options.ts";

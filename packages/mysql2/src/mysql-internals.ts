@@ -1,14 +1,13 @@
 /**
  * What forksafe relies on inside mysql2 beyond its documented interface, read from mysql2 3.24.6
  * (`lib/base/connection.js`, `lib/commands/`). `assertMysqlInternals` fails with a clear message when another version has
- * changed it.
+ * changed it. What the pool relies on: mysql-pool-internals.ts.
  *
  * All that a connection writes goes through its stream, and every command through `addCommand`, which is replaced on the
  * instance when the connection ends. `close()` and `destroy()` are `stream.end()`, which sends a FIN.
  */
 import type { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
-import mysql from "mysql2";
 
 /** `lib/commands/`: one exchange with the server. Without a callback in `onResult` it emits its error. */
 export interface MysqlCommand extends EventEmitter {
@@ -43,43 +42,6 @@ export interface MysqlConnectionInternals extends EventEmitter {
 	ping(callback: (error: Error | null) => void): void;
 }
 
-/** `lib/pool_config.js` */
-export interface MysqlPoolConfig {
-	readonly connectionConfig: { readonly connectTimeout: number };
-	readonly connectionLimit: number;
-	readonly maxIdle: number;
-	readonly idleTimeout: number;
-	readonly queueLimit: number;
-	readonly waitForConnections: boolean;
-	readonly resetOnRelease: boolean;
-}
-
-/** `lib/base/pool.js`: what a connection of a pool calls when it comes back (`releaseConnection`) or is lost or ended. */
-export interface MysqlPoolInternals extends mysql.Pool {
-	_closed: boolean;
-	/** Each connection has its own: `changeUser` writes into it. */
-	_createConnectionConfig(): object;
-}
-
-/** `lib/pool_connection.js` */
-export interface MysqlPoolConnection extends mysql.PoolConnection {
-	/** Null once it has left its pool. */
-	_pool: object | null;
-	/** It was given back, and not handed out since. */
-	_released: boolean;
-}
-
-interface MysqlClasses {
-	/** `_closed` and the queues of the base class are there, and unused. */
-	readonly Pool: new (options: {
-		config: MysqlPoolConfig;
-	}) => MysqlPoolInternals;
-	readonly PoolConnection: new (pool: mysql.Pool, options: { config: object }) => MysqlPoolConnection;
-}
-
-/** In mysql2's types the one is no class, and the other's constructor has no parameters. */
-export const classes: MysqlClasses = mysql as unknown as MysqlClasses;
-
 const RELIED_ON: Readonly<Record<string, readonly string[]>> = {
 	_commands: ["object"],
 	_command: ["object", "undefined"],
@@ -103,14 +65,5 @@ export function assertMysqlInternals(connection: object): asserts connection is 
 		throw new Error(
 			`@forksafe/mysql2 relies on ${missing.join(", ")} of a connection of mysql2, which this version of mysql2 does not have`,
 		);
-	}
-}
-
-/** @throws Error when this version of mysql2 has no such classes any more */
-export function assertMysqlPool(): void {
-	const { Pool, PoolConnection } = classes;
-	const members = [Pool?.prototype.getConnection, Pool?.prototype._createConnectionConfig, PoolConnection?.prototype.release];
-	if (members.some((member) => typeof member !== "function")) {
-		throw new Error("@forksafe/mysql2 relies on the classes Pool and PoolConnection of mysql2, which this version changed");
 	}
 }

@@ -6,7 +6,7 @@ import {
 	rejectUnknownOptions,
 } from "@forksafe/core";
 import mysql from "mysql2";
-import type { MysqlPoolConfig } from "./mysql-internals.ts";
+import type { MysqlPoolConfig } from "./mysql-pool-internals.ts";
 
 /**
  * What mysql2's createPool takes, with its meaning, and what forksafe adds. Other than with mysql2, whoever waits for a

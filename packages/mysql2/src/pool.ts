@@ -19,7 +19,7 @@ import { MysqlDriver, type PooledConnection } from "./driver.ts";
 import { concernsServer } from "./failures.ts";
 import { type Guarded, guard } from "./guard.ts";
 import { giveUp } from "./liveness.ts";
-import { assertMysqlPool, classes } from "./mysql-internals.ts";
+import { assertMysqlPool, classes } from "./mysql-pool-internals.ts";
 import { type PoolOptions, splitOptions } from "./pool-options.ts";
 
 /** A connection that belongs to a pool, for as long as somebody has it. */
