@@ -8,8 +8,8 @@ export class CountingReporter extends Mocha.reporters.Spec {
 		super(runner, options);
 		const directory = process.env["FORKSAFE_TEST_REPORTS"];
 		if (!directory) return;
-		// A package may run its tests more than once.
-		const name = [basename(process.cwd()), process.env["FORKSAFE_KYSELY"]].filter(Boolean).join("-");
+		// A package may run more than once.
+		const name = `${basename(process.cwd())}-${process.pid}`;
 		runner.once("end", () => {
 			writeFileSync(join(directory, `${name}.json`), JSON.stringify({ stats: this.stats }));
 		});

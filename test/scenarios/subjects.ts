@@ -1,0 +1,18 @@
+import type { Face } from "../faces/face.ts";
+import { type Transport, transports } from "../support/server-urls.ts";
+
+/** One face over one transport. */
+export interface Subject {
+	readonly face: Face;
+	readonly transport: Transport;
+}
+
+/** Ours, over every transport. */
+export function subjectsOf(faces: readonly Face[]): Subject[] {
+	return faces.filter(({ isProtected }) => isProtected).flatMap((face) => transports.map((transport) => ({ face, transport })));
+}
+
+/** Those that the test command goes through: the transport is a matter of core and of the driver, not of what is built on them. */
+export function isUsual({ face, transport }: Subject): boolean {
+	return transport === "TCP" || face.library === "core" || face.library === "pg";
+}
