@@ -30,7 +30,7 @@ export class Lender<C> {
 	readonly #hooks: Hooks;
 	readonly #giveBack: (client: C, error?: unknown) => void;
 	/** Of every connection that has been prepared. */
-	readonly #clients = new WeakMap<DatabaseConnection, C>();
+	readonly #prepared = new WeakSet<DatabaseConnection>();
 	/** Of the client that is asked for next. */
 	#next: Loan<C> | undefined;
 
@@ -45,30 +45,32 @@ export class Lender<C> {
 	 *
 	 * @param take asks the real pool
 	 */
-	async lend(take: (signal: AbortSignal | undefined) => Promise<C>): Promise<C> {
+	lend(take: (signal: AbortSignal | undefined) => Promise<C>): Promise<C> {
 		const loan = this.#next;
 		this.#next = undefined;
-		const client = await take(loan?.signal);
-		if (loan !== undefined) loan.client = client;
-		return client;
-	}
-
-	/** The client of a connection that was acquired. */
-	clientOf(connection: DatabaseConnection): C | undefined {
-		return this.#clients.get(connection);
+		if (loan === undefined) return take(undefined);
+		return take(loan.signal).then((client) => {
+			loan.client = client;
+			return client;
+		});
 	}
 
 	/** @param acquire Kysely's own, which asks its pool for a client in the very turn in which it is called */
 	acquire(acquire: () => Promise<DatabaseConnection>, options: AbortableOptions | undefined): Promise<DatabaseConnection> {
-		const loan: Loan<C> = { signal: options?.signal };
-		return loan.signal === undefined ? this.#acquire(acquire, loan) : this.#acquireUntil(loan.signal, acquire, loan);
+		const signal = options?.signal;
+		const { onCreateConnection, onReserveConnection } = this.#hooks;
+		this.#next = undefined;
+		if (signal !== undefined) return this.#acquireUntil(signal, acquire);
+		if (onCreateConnection === undefined && onReserveConnection === undefined) return acquire();
+		return this.#acquire(acquire, { signal });
 	}
 
 	/**
 	 * The abort itself rejects, and not what becomes of it in the pool, a few turns later: Kysely races the signal against this
 	 * promise, and prints the rejection of one that has lost.
 	 */
-	#acquireUntil(signal: AbortSignal, acquire: () => Promise<DatabaseConnection>, loan: Loan<C>): Promise<DatabaseConnection> {
+	#acquireUntil(signal: AbortSignal, acquire: () => Promise<DatabaseConnection>): Promise<DatabaseConnection> {
+		const loan: Loan<C> = { signal };
 		return new Promise((resolve, reject) => {
 			const onAbort = (): void => reject(signal.reason);
 			signal.addEventListener("abort", onAbort, { once: true });
@@ -86,22 +88,23 @@ export class Lender<C> {
 	async #acquire(acquire: () => Promise<DatabaseConnection>, loan: Loan<C>): Promise<DatabaseConnection> {
 		this.#next = loan;
 		const connection = await acquire();
-		const { client } = loan;
-		const { onCreateConnection, onReserveConnection } = this.#hooks;
-		const isNew = !this.#clients.has(connection);
 		try {
-			if (isNew && onCreateConnection !== undefined) await onCreateConnection(connection, optionsOf(loan));
-			if (onReserveConnection !== undefined) await onReserveConnection(connection, optionsOf(loan));
+			await this.#prepare(connection, loan);
 		} catch (error) {
 			// Nobody knows what state it is in.
-			if (client !== undefined) this.#giveBack(client, error ?? true);
+			if (loan.client !== undefined) this.#giveBack(loan.client, error ?? true);
 			throw error;
 		}
-		if (isNew && client !== undefined) this.#clients.set(connection, client);
 		return connection;
 	}
-}
 
-function optionsOf({ signal }: Loan<unknown>): AbortableOptions | undefined {
-	return signal && { signal };
+	async #prepare(connection: DatabaseConnection, { signal }: Loan<C>): Promise<void> {
+		const options = signal && { signal };
+		const { onCreateConnection, onReserveConnection } = this.#hooks;
+		if (!this.#prepared.has(connection)) {
+			await onCreateConnection?.(connection, options);
+			this.#prepared.add(connection);
+		}
+		await onReserveConnection?.(connection, options);
+	}
 }

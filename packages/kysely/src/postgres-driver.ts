@@ -1,3 +1,4 @@
+import { InheritedConnectionError } from "@forksafe/core";
 import type { Pool, PoolClient } from "@forksafe/pg";
 import { type DatabaseConnection, type PostgresDialectConfig, PostgresDriver } from "kysely";
 import type { OpenPool } from "./given-pool.ts";
@@ -23,10 +24,21 @@ export class ForkSafePostgresDriver extends PostgresDriver {
 		return this.#lender.acquire(() => super.acquireConnection(), options);
 	}
 
-	/** After a rollback that has failed, Kysely's connection has but one word, for a migration that frees its lock too: discarded. */
+	/**
+	 * After a rollback that has failed, Kysely's connection has but one word, for a migration that frees its lock too: discarded.
+	 * Here it goes on saying why.
+	 */
 	override async rollbackTransaction(...[connection]: Parameters<PostgresDriver["rollbackTransaction"]>): Promise<void> {
-		this.#lender.clientOf(connection)?.assertOwn();
-		await super.rollbackTransaction(connection);
+		try {
+			await super.rollbackTransaction(connection);
+		} catch (error) {
+			if (error instanceof InheritedConnectionError) {
+				connection.executeQuery = async () => {
+					throw new InheritedConnectionError(error.change);
+				};
+			}
+			throw error;
+		}
 	}
 }
 
@@ -43,7 +55,7 @@ function lent(pool: Pool, lender: Lender<PoolClient>): LentPool {
 		// Kysely 0.29 cancels on a connection of this class, which it opens with these options.
 		Client: pool.Client,
 		options: pool.options,
-		connect: () => lender.lend((signal) => (signal === undefined ? pool.connect() : pool.connect({ signal }))),
+		connect: () => lender.lend((signal) => pool.connect(signal && { signal })),
 		end: () => pool.end(),
 	};
 }

@@ -121,7 +121,7 @@ export class Pool extends pg.Pool {
 	 * using client = await pool.connect({ signal: AbortSignal.timeout(500) });
 	 * ```
 	 */
-	override connect(options: ConnectOptions): Promise<PoolClient>;
+	override connect(options: ConnectOptions | undefined): Promise<PoolClient>;
 	override connect(callback: ConnectCallback): void;
 	override connect(how?: ConnectOptions | ConnectCallback): Promise<PoolClient> | void {
 		if (typeof how !== "function") return this.promised(this.lease(how));
