@@ -47,7 +47,7 @@ export interface OpenOptions {
 /** A pool library under test. */
 export interface Face {
 	readonly name: string;
-	readonly library: "core" | "pg" | "knex" | "knex-mysql" | "kysely" | "kysely-mysql";
+	readonly library: "core" | "pg" | "knex" | "knex-mysql" | "kysely" | "kysely-own" | "kysely-mysql";
 	/** Whether it is one of ours. The others have to fail. */
 	readonly isProtected: boolean;
 	open(options: OpenOptions): Subject;

@@ -2,7 +2,7 @@ import { coreFace, plainCoreFace } from "./core.ts";
 import type { Face } from "./face.ts";
 import { knexFace, plainKnexFace } from "./knex.ts";
 import { knexMysqlFace, plainKnexMysqlFace } from "./knex-mysql.ts";
-import { kyselyFace, plainKyselyFace } from "./kysely.ts";
+import { kyselyFace, kyselyOwnDialectFace, plainKyselyFace } from "./kysely.ts";
 import { kyselyMysqlFace, plainKyselyMysqlFace } from "./kysely-mysql.ts";
 import { pgFace, plainPgFace } from "./pg.ts";
 
@@ -13,6 +13,7 @@ export const faces: readonly Face[] = [
 	knexFace,
 	knexMysqlFace,
 	kyselyFace,
+	kyselyOwnDialectFace,
 	kyselyMysqlFace,
 	plainCoreFace,
 	plainPgFace,

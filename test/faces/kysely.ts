@@ -10,15 +10,7 @@ import { BACKEND, ECHO, INSERT, SLEEP } from "./statements.ts";
 
 export const kyselyPostgres: KyselyDialect = {
 	open(isProtected, options) {
-		const { dialect, pool } = isProtected ? ours(options) : plain(options);
-		return {
-			dialect,
-			pool: {
-				counts: () => ({ used: pool.totalCount - pool.idleCount, idle: pool.idleCount, pending: pool.waitingCount }),
-				onceAcquired: (listener) => void pool.once("acquire", listener),
-				end: (connection) => (connection as pg.Client).end(),
-			},
-		};
+		return isProtected ? ours(options) : plain(options);
 	},
 	statements: {
 		echo: ECHO,
@@ -30,18 +22,43 @@ export const kyselyPostgres: KyselyDialect = {
 	numbers: 500,
 };
 
-function ours({ url, ...options }: OpenOptions): { dialect: Dialect; pool: pg.Pool } {
+type Opened = ReturnType<KyselyDialect["open"]>;
+
+function ours({ url, ...options }: OpenOptions): Opened {
 	const pool = new Pool({ connectionString: url, ...options });
-	return { dialect: new ForkSafePostgresDialect({ pool, cursor: Cursor }), pool };
+	return opened(new ForkSafePostgresDialect({ pool, cursor: Cursor }), pool);
 }
 
-function plain({ url, max, min, idleTimeoutMillis }: OpenOptions): { dialect: Dialect; pool: pg.Pool } {
+/** Kysely's own dialect over our pool holds the whole contract, too. */
+export const kyselyOwnDialect: KyselyDialect = {
+	...kyselyPostgres,
+	open(isProtected, { url, ...options }) {
+		if (!isProtected) return kyselyPostgres.open(isProtected, { url, ...options });
+		const pool = new Pool({ connectionString: url, ...options });
+		return opened(new PostgresDialect({ pool, cursor: Cursor }), pool);
+	},
+};
+
+function plain({ url, max, min, idleTimeoutMillis }: OpenOptions): Opened {
 	const pool = new pg.Pool({ connectionString: url, max, min, idleTimeoutMillis });
 	pool.on("error", () => {});
-	return { dialect: new PostgresDialect({ pool, cursor: Cursor }), pool };
+	return opened(new PostgresDialect({ pool, cursor: Cursor }), pool);
+}
+
+function opened(dialect: Dialect, pool: pg.Pool): Opened {
+	return {
+		dialect,
+		pool: {
+			counts: () => ({ used: pool.totalCount - pool.idleCount, idle: pool.idleCount, pending: pool.waitingCount }),
+			onceAcquired: (listener) => void pool.once("acquire", listener),
+			end: (connection) => (connection as pg.Client).end(),
+		},
+	};
 }
 
 const server = { library: "kysely", server: postgresView } as const;
+const own = { name: "Kysely's own dialect", isProtected: true, library: "kysely-own", server: postgresView } as const;
 
 export const kyselyFace = kyselyFaceOver(kyselyPostgres, { name: "Kysely", isProtected: true, ...server });
 export const plainKyselyFace = kyselyFaceOver(kyselyPostgres, { name: "plain Kysely", isProtected: false, ...server });
+export const kyselyOwnDialectFace = kyselyFaceOver(kyselyOwnDialect, own);

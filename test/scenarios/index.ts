@@ -1,7 +1,7 @@
 import type { Face } from "../faces/face.ts";
 import { knexPostgres } from "../faces/knex.ts";
 import { knexMysql } from "../faces/knex-mysql.ts";
-import { kyselyPostgres } from "../faces/kysely.ts";
+import { kyselyOwnDialect, kyselyPostgres } from "../faces/kysely.ts";
 import { kyselyMysql } from "../faces/kysely-mysql.ts";
 import { commonScenarios } from "./common.ts";
 import { knexScenarios } from "./knex.ts";
@@ -22,6 +22,8 @@ export function scenariosFor({ library, isProtected }: Face): readonly Scenario[
 			return [...commonScenarios, ...knexScenarios(isProtected, knexMysql)];
 		case "kysely":
 			return [...commonScenarios, ...postgresScenarios, ...kyselyScenarios(isProtected, kyselyPostgres)];
+		case "kysely-own":
+			return [...commonScenarios, ...postgresScenarios, ...kyselyScenarios(isProtected, kyselyOwnDialect)];
 		case "kysely-mysql":
 			return [...commonScenarios, ...kyselyScenarios(isProtected, kyselyMysql)];
 	}
