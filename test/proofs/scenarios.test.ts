@@ -1,6 +1,11 @@
-/** The contract through Knex and Kysely over a unix socket and TLS: what the test command leaves out. */
+/** What the test command leaves out: the contract through Knex and Kysely over a unix socket and TLS, and through all with the sentinel. */
 import { faces } from "../faces/index.ts";
 import { describeScenarios } from "../scenarios/describe.ts";
 import { isUsual, subjectsOf } from "../scenarios/subjects.ts";
 
-describeScenarios(subjectsOf(faces).filter((subject) => !isUsual(subject)));
+const subjects = subjectsOf(faces);
+const imports = ["@forksafe/sentinel"];
+describeScenarios([
+	...subjects.filter((subject) => !isUsual(subject)),
+	...subjects.filter(({ transport }) => transport === "TCP").map((subject) => ({ ...subject, imports })),
+]);

@@ -43,19 +43,24 @@ export function describeScenarios(given: readonly Subject[]): void {
 
 		before(needsForks);
 		before("start the programs", () => {
-			for (const { face, transport, verdicts } of subjects) {
+			for (const { face, transport, imports = [], verdicts } of subjects) {
 				if (!isOffered(face, transport)) continue;
 				const onVerdict = (verdict: Verdict): void => verdicts.of(verdict.scenario, verdict.hook).resolve(verdict);
 				void someAtATime(async () => {
-					const result = await runScenarios(face, { transport, deadlineMillis: PROGRAM_DEADLINE_MILLIS, onVerdict });
+					const result = await runScenarios(face, {
+						transport,
+						imports,
+						deadlineMillis: PROGRAM_DEADLINE_MILLIS,
+						onVerdict,
+					});
 					const how = result.timedOut ? "was killed at its deadline" : `ended (${result.signal ?? result.exitCode})`;
 					verdicts.noMore(new Error(`the program ${how} without a word about this scenario:\n${result.output}`));
 				});
 			}
 		});
 
-		for (const { face, transport, verdicts } of subjects) {
-			describe(`through ${face.name}, over ${transport}`, () => {
+		for (const { face, transport, imports = [], verdicts } of subjects) {
+			describe(`through ${[face.name, ...imports].join(" with ")}, over ${transport}`, () => {
 				before(function () {
 					if (isOffered(face, transport)) return;
 					skipWithReason(this, `the given PostgreSQL cannot be reached over ${transport} from here`);

@@ -23,6 +23,8 @@ export interface RunOptions {
 	/** One scenario only. */
 	readonly only?: { readonly scenario: string; readonly hook: boolean };
 	readonly onVerdict?: (verdict: Verdict) => void;
+	/** Modules that the process imports first. */
+	readonly imports?: readonly string[];
 }
 
 export interface RunResult extends ProgramResult {
@@ -44,12 +46,16 @@ export async function runScenarios(face: Face, options: RunOptions): Promise<Run
 	}
 }
 
-async function runOver(face: Face, url: string, { deadlineMillis, only, onVerdict }: RunOptions): Promise<RunResult> {
+async function runOver(
+	face: Face,
+	url: string,
+	{ deadlineMillis, only, onVerdict, imports = [] }: RunOptions,
+): Promise<RunResult> {
 	const verdicts: Verdict[] = [];
 	const result = await runProgram(program, {
 		deadlineMillis,
 		args: [face.name, url, ...(only === undefined ? [] : [only.scenario, String(only.hook)])],
-		nodeArgs: ["--expose-gc"],
+		nodeArgs: ["--expose-gc", ...imports.flatMap((name) => ["--import", import.meta.resolve(name)])],
 		onReport: (report) => {
 			if (report.kind !== "report" || report.process !== "program") return;
 			const verdict = report.value as Verdict;

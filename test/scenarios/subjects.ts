@@ -5,6 +5,8 @@ import { type Transport, transports } from "../support/server-urls.ts";
 export interface Subject {
 	readonly face: Face;
 	readonly transport: Transport;
+	/** Modules that its process imports first. */
+	readonly imports?: readonly string[];
 }
 
 /** Ours, over every transport. */

@@ -41,6 +41,7 @@ export {
 	afterFork,
 	type ConnectionHolder,
 	currentGeneration,
+	type ForkDetector,
 	knownGeneration,
 	knownPid,
 	lastProcessChange,
@@ -49,6 +50,7 @@ export {
 	type ProcessChangeCause,
 	registerHolder,
 	reportProcessChange,
+	useForkDetector,
 } from "./process-identity.ts";
 export { guardStream } from "./stream-guard.ts";
 export { type Queued, WaitQueue } from "./wait-queue.ts";

@@ -35,6 +35,14 @@ export interface ConnectionHolder {
 	announce?(change: ProcessChange): void;
 }
 
+/** Knows without a system call whether this process is a copy. `@forksafe/sentinel` brings one. */
+export interface ForkDetector {
+	/** Whether this process was copied from the one that has last called `reset`. Asked on every look. */
+	isCopy(): boolean;
+	/** This process is the original from now on. */
+	reset(): void;
+}
+
 interface Registry {
 	generation: number;
 	/** The true pid of the process that this generation belongs to. */
@@ -44,6 +52,8 @@ interface Registry {
 	parentPid: number;
 	truthAskedAt: number;
 	lastChange: ProcessChange | undefined;
+	/** In place of `process.ppid`, where there is one. */
+	detector: ForkDetector | undefined;
 	readonly holders: Set<WeakRef<ConnectionHolder>>;
 	readonly listeners: Set<(change: ProcessChange) => void>;
 }
@@ -68,6 +78,7 @@ shared[REGISTRY] ??= {
 	parentPid: watchesParent ? self.ppid : 0,
 	truthAskedAt: performance.now(),
 	lastChange: undefined,
+	detector: undefined,
 	holders: new Set(),
 	listeners: new Set(),
 };
@@ -85,8 +96,21 @@ const collected = new FinalizationRegistry<WeakRef<ConnectionHolder>>((holder) =
  * the process is a copy, everything inherited is discarded before this returns.
  */
 export function currentGeneration(): number {
-	if ((watchesParent && self.ppid !== registry.parentPid) || self.pid !== registry.storedPid) askForTruth();
+	const { detector } = registry;
+	const isSuspect = detector === undefined ? watchesParent && self.ppid !== registry.parentPid : detector.isCopy();
+	if (isSuspect || self.pid !== registry.storedPid) askForTruth();
 	return registry.generation;
+}
+
+/**
+ * Looks by `detector` from now on, and no more at `process.ppid`. It is believed also where the pid is what it was: a child in
+ * a PID namespace of its own can have that of its parent.
+ */
+export function useForkDetector(detector: ForkDetector): void {
+	// What was copied before is noticed by what was there before.
+	askForTruth();
+	detector.reset();
+	registry.detector = detector;
 }
 
 /** The generation as last known: a read from memory, for those who do not look themselves. */
@@ -174,16 +198,18 @@ export function registerHolder(holder: ConnectionHolder): () => void {
 function askForTruth(): ProcessChange | undefined {
 	const pid = truth.read();
 	const wasRestored = self.pid !== registry.storedPid;
+	const isCopy = registry.detector?.isCopy() === true;
 	registry.truthAskedAt = performance.now();
 	// A process whose parent has died gets another one. That is no fork: the pid is the same.
 	resetTripwire();
 	if (wasRestored) return endGeneration("snapshot", pid);
-	return pid === registry.pid ? undefined : endGeneration("fork", pid);
+	return pid === registry.pid && !isCopy ? undefined : endGeneration("fork", pid);
 }
 
 function resetTripwire(): void {
 	registry.storedPid = self.pid;
 	if (watchesParent) registry.parentPid = self.ppid;
+	registry.detector?.reset();
 }
 
 function endGeneration(cause: ProcessChangeCause, pid: number): ProcessChange {
