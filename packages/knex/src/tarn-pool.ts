@@ -298,10 +298,14 @@ export class TarnPool<R extends object> extends Tarn<R> {
 			this.grant(resource, acquire);
 			return;
 		}
+		const verdict = this.verdictOn(resource, this.validator);
+		if (verdict === true) {
+			this.grant(resource, acquire);
+			return;
+		}
 		this.validating.set(resource, acquire);
 		acquire.onRejected = () => this.judge(resource, acquire, false, new Error("aborted"));
-		const verdict = this.verdictOn(resource, this.validator);
-		if (typeof verdict === "boolean") queueMicrotask(() => this.judge(resource, acquire, verdict));
+		if (verdict === false) queueMicrotask(() => this.judge(resource, acquire, false));
 		else this.awaitVerdict(resource, acquire, verdict);
 	}
 
