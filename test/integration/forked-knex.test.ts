@@ -4,8 +4,8 @@
  */
 import { expect } from "chai";
 import pLimit from "p-limit";
-import { runProgram } from "../support/program.ts";
 import { needsForks } from "../support/skip.ts";
+import { harmIn, type Verdicts, verdictsOf } from "../support/verdicts.ts";
 
 const program = new URL("../programs/forked-knex.ts", import.meta.url);
 /** Knex 3.1 has no `connectionPool`. */
@@ -26,7 +26,6 @@ const casesOfBoth = [
 ];
 const cases = [...casesOfBoth, ...casesOf33];
 
-const RUNS_AT_MOST = 5;
 /** Programs: they mostly wait. */
 const someAtATime = pLimit(3);
 /** What a plain Knex must fail with, where it can be told beforehand. */
@@ -70,32 +69,10 @@ describe("a fork with Knex", function () {
 	});
 });
 
-interface Verdicts {
-	/** By the name of the case. */
-	readonly verdict: ReadonlyMap<string, string>;
-	readonly output: string;
+function verdicts(args: readonly string[], deadlineMillis: number): Promise<Verdicts> {
+	return verdictsOf(program, { deadlineMillis, args });
 }
 
-/** What the program says of each case that it came to. */
-async function verdicts(args: readonly string[], deadlineMillis: number): Promise<Verdicts> {
-	const verdict = new Map<string, string>();
-	const { output } = await runProgram(program, {
-		deadlineMillis,
-		args,
-		onReport: (line) => {
-			if (line.kind !== "report" || line.process !== "program") return;
-			const { name, verdict: said } = line.value as { name: string; verdict: string };
-			verdict.set(name, said);
-		},
-	});
-	return { verdict, output };
-}
-
-/** What went wrong in the first of some runs in which something did: a race of two copies may end well. */
-async function harmOf(name: string): Promise<string | undefined> {
-	for (let run = 0; run < RUNS_AT_MOST; run++) {
-		const { verdict } = await verdicts(["3.3", "PLAIN", "no-hook", name], 15_000);
-		if (verdict.get(name) !== "ok") return verdict.get(name);
-	}
-	return undefined;
+function harmOf(name: string): Promise<string | undefined> {
+	return harmIn(name, () => verdicts(["3.3", "PLAIN", "no-hook", name], 15_000));
 }

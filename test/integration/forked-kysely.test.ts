@@ -4,8 +4,8 @@
  */
 import { expect } from "chai";
 import pLimit from "p-limit";
-import { runProgram } from "../support/program.ts";
 import { needsForks } from "../support/skip.ts";
+import { harmIn, type Verdicts, verdictsOf } from "../support/verdicts.ts";
 
 const program = new URL("../programs/forked-kysely.ts", import.meta.url);
 const version = new URL("../support/kysely-version.ts", import.meta.url);
@@ -15,7 +15,6 @@ const cases = { "0.28": everywhere, "0.29": [...everywhere, "cancel", "kill"] };
 
 type Version = keyof typeof cases;
 
-const RUNS_AT_MOST = 5;
 /** Programs: they mostly wait. */
 const someAtATime = pLimit(4);
 /** What a plain Kysely must fail with, where it can be told beforehand. */
@@ -67,34 +66,11 @@ describe("a fork with Kysely", function () {
 	});
 });
 
-interface Verdicts {
-	/** By the name of the case. */
-	readonly verdict: ReadonlyMap<string, string>;
-	readonly output: string;
+function verdicts(kysely: Version, args: readonly string[], deadlineMillis: number): Promise<Verdicts> {
+	const env = { FORKSAFE_KYSELY: kysely };
+	return verdictsOf(program, { deadlineMillis, args, env, nodeArgs: ["--import", version.href] });
 }
 
-/** What the program says of each case that it came to. */
-async function verdicts(kysely: Version, args: readonly string[], deadlineMillis: number): Promise<Verdicts> {
-	const verdict = new Map<string, string>();
-	const { output } = await runProgram(program, {
-		deadlineMillis,
-		args,
-		env: { FORKSAFE_KYSELY: kysely },
-		nodeArgs: ["--import", version.href],
-		onReport: (line) => {
-			if (line.kind !== "report" || line.process !== "program") return;
-			const { name, verdict: said } = line.value as { name: string; verdict: string };
-			verdict.set(name, said);
-		},
-	});
-	return { verdict, output };
-}
-
-/** What went wrong in the first of some runs in which something did: a race of two copies may end well. */
-async function harmOf(name: string): Promise<string | undefined> {
-	for (let run = 0; run < RUNS_AT_MOST; run++) {
-		const { verdict } = await verdicts("0.29", ["PLAIN", "no-hook", name], 15_000);
-		if (verdict.get(name) !== "ok") return verdict.get(name);
-	}
-	return undefined;
+function harmOf(name: string): Promise<string | undefined> {
+	return harmIn(name, () => verdicts("0.29", ["PLAIN", "no-hook", name], 15_000));
 }
