@@ -154,11 +154,18 @@ export class Pool extends MysqlPool {
 			this.#giveBack(connection);
 			return;
 		}
-		const stop = this.#core.startDeadline(this.#core.options.validateTimeoutMillis, () => giveUp(connection));
-		connection.reset((error) => {
+		let isOver = false;
+		const over = (hasFailed: boolean): void => {
+			if (isOver) return;
+			isOver = true;
 			stop();
-			this.#giveBack(connection, error ? { destroy: true } : undefined);
+			this.#giveBack(connection, hasFailed ? { destroy: true } : undefined);
+		};
+		const stop = this.#core.startDeadline(this.#core.options.validateTimeoutMillis, () => {
+			giveUp(connection);
+			over(true); // mysql2 calls nobody back on a connection that was destroyed
 		});
+		connection.reset((error) => over(Boolean(error)));
 	}
 
 	#giveBack(connection: PooledConnection, options?: ReleaseOptions): void {

@@ -301,6 +301,22 @@ describe("Pool of @forksafe/mysql2", () => {
 		await proxy.stop();
 	});
 
+	it("frees the place of a connection that is destroyed while its reset gets no answer", async () => {
+		const proxy = await new MariadbProxy().start();
+		const pool = openPool({
+			uri: proxy.urlOf(),
+			connectionLimit: 1,
+			resetOnRelease: true,
+			validateTimeoutMillis: 50,
+		});
+		const connection = await take(pool);
+		proxy.silentAfter = 0;
+		connection.release();
+		connection.destroy();
+		await untilTrue(() => pool.stats().total === 0, { what: "its place is free" });
+		await proxy.stop();
+	});
+
 	for (const [options, output] of [
 		[{}, "asked\n"],
 		[{ allowExitOnIdle: false }, "asked\nthe loop is alive\n"],
