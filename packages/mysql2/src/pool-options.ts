@@ -1,10 +1,4 @@
-import {
-	type PoolOptions as CorePoolOptions,
-	OptionError,
-	type ProcessChange,
-	type ProcessWatch,
-	rejectUnknownOptions,
-} from "@forksafe/core";
+import { type PoolOptions as CorePoolOptions, OptionError, rejectUnknownOptions } from "@forksafe/core";
 import mysql from "mysql2";
 import type { MysqlPoolConfig } from "./mysql-pool-internals.ts";
 
@@ -13,36 +7,13 @@ import type { MysqlPoolConfig } from "./mysql-pool-internals.ts";
  * connection is told after 30 s, connections are closed when they have been idle for `idleTimeout`, whatever `maxIdle` is, and
  * idle ones do not keep the process alive.
  */
-export interface PoolOptions extends mysql.PoolOptions {
-	/** What the pool is called in log lines. @default "pool" */
-	name?: string | undefined;
-	/** So many connections are kept when idle ones are closed. @default 0 */
-	min?: number | undefined;
-	/** Whoever has waited for so many milliseconds is rejected. 0: they wait for ever, as with mysql2. @default 30000 */
-	acquireTimeoutMillis?: number | undefined;
-	/** A connection that is held for longer is reported once, to `log`, with the stack of who took it. 0: never. @default 0 */
-	leakThresholdMillis?: number | undefined;
-	/** The first connection of a pool is opened alone for so long, or until it is open: all at once delay each other. 0: all at once. @default 15 */
-	connectHeadStartMillis?: number | undefined;
-	/** So many connections are opened at a time, at most. 0: as many as are needed. @default 10 */
-	maxConnecting?: number | undefined;
-	/** A connection that has been idle for longer is pinged before it is handed out. 0: never. @default 1000 */
-	validateAfterIdleMillis?: number | undefined;
-	/** One that does not answer within this time (a ping, or `resetOnRelease`) is closed. 0: it may take for ever. @default 5000 */
-	validateTimeoutMillis?: number | undefined;
-	/** A connection older than this is closed when it is idle, up to a tenth earlier, by chance. 0: never. @default 0 */
-	maxLifetimeMillis?: number | undefined;
-	/** A connection handed out this often is closed when it comes back. 0: never. @default 0 */
-	maxUses?: number | undefined;
+export interface PoolOptions extends mysql.PoolOptions, EngineOptions {
 	/** Whether the process may exit while connections are idle. `false` is as with mysql2. @default true */
 	allowExitOnIdle?: boolean | undefined;
-	/** How the pool notices that its process has changed. @default "always" */
-	processWatch?: ProcessWatch | undefined;
-	/** Called once after each process change. */
-	onProcessChange?: ((change: ProcessChange) => void) | undefined;
-	/** Receives the pool's log lines. @default nothing is logged */
-	log?: ((message: string) => void) | undefined;
 }
+
+/** Options of core's pool. `validateTimeoutMillis` limits `resetOnRelease`, too. */
+type EngineOptions = { [Name in (typeof CORE_OPTIONS)[number]]?: CorePoolOptions[Name] | undefined };
 
 /** What the engine is told, and what mysql2 made of the rest. */
 interface SplitOptions {
@@ -65,7 +36,7 @@ const CORE_OPTIONS = [
 	"processWatch",
 	"onProcessChange",
 	"log",
-];
+] as const;
 
 /** Whether mysql2 can do something with a value, and what it would have to be. */
 type Check = readonly [isRight: (value: unknown) => boolean, remedy: string];
@@ -118,7 +89,7 @@ export function splitOptions(given: string | PoolOptions): SplitOptions {
 	const ofMysql: Record<string, unknown> = {};
 	for (const [name, value] of Object.entries(options) as [string, unknown][]) {
 		if (value === undefined || value === null || Object.hasOwn(ownChecks, name)) continue;
-		if (CORE_OPTIONS.includes(name)) ofEngine[name] = value;
+		if (isCoreOption(name)) ofEngine[name] = value;
 		else ofMysql[name] = check(name, value, checks);
 	}
 	const config = readBy(ofMysql);
@@ -134,6 +105,10 @@ export function splitOptions(given: string | PoolOptions): SplitOptions {
 		config,
 		allowExitOnIdle,
 	};
+}
+
+function isCoreOption(name: string): boolean {
+	return (CORE_OPTIONS as readonly string[]).includes(name);
 }
 
 const ownChecks: Readonly<Record<string, Check>> = { allowExitOnIdle: yesOrNo };
