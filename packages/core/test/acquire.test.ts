@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import { countListeners } from "../../../test/support/count-listeners.ts";
 import { follow, rejection, settle } from "../../../test/support/promises.ts";
 import { ConnectError, OptionError, PoolClosedError, QueueFullError } from "../src/index.ts";
 import { at } from "./support/at.ts";
@@ -286,18 +287,9 @@ describe("acquire", () => {
 		it("changes nothing once the connection is there, and leaves no listener behind", async () => {
 			const { pool } = setUp();
 			const { signal, abort } = abortable();
-			let listeners = 0;
-			const { addEventListener, removeEventListener } = signal;
-			signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
-				listeners++;
-				addEventListener.apply(signal, args);
-			};
-			signal.removeEventListener = (...args: Parameters<typeof removeEventListener>) => {
-				listeners--;
-				removeEventListener.apply(signal, args);
-			};
+			const listeners = countListeners(signal);
 			const connection = await pool.acquire({ signal });
-			expect(listeners).to.equal(0);
+			expect(listeners()).to.equal(0);
 			abort();
 			expect(pool.stats().used).to.equal(1);
 			pool.release(connection);

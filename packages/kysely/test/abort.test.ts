@@ -5,6 +5,7 @@ import { CompiledQuery, type InflightQueryAbortStrategy, type Kysely, PostgresDi
 import pg from "pg";
 import Cursor from "pg-cursor";
 import { afterThisTest } from "../../../test/support/after-this-test.ts";
+import { countListeners } from "../../../test/support/count-listeners.ts";
 import { hasAbortSignals } from "../../../test/support/kysely-version.ts";
 import { follow, rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
@@ -134,19 +135,10 @@ if (hasAbortSignals) {
 		it("leaves no listener behind on a signal that lives on", async () => {
 			const db = open({ pool: poolOptions({ max: 1 }) });
 			const { signal } = new AbortController();
-			let listeners = 0;
-			const { addEventListener, removeEventListener } = signal;
-			signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
-				listeners++;
-				addEventListener.apply(signal, args);
-			};
-			signal.removeEventListener = (...args: Parameters<typeof removeEventListener>) => {
-				listeners--;
-				removeEventListener.apply(signal, args);
-			};
+			const listeners = countListeners(signal);
 			await Promise.all([1, 2, 3].map(() => sql`select 1`.execute(db, { signal })));
 			await settle();
-			expect(listeners).to.equal(0);
+			expect(listeners()).to.equal(0);
 		});
 
 		const strategies: Record<InflightQueryAbortStrategy, { goesOn: boolean; backendLives: boolean }> = {
