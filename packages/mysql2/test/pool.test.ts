@@ -8,7 +8,7 @@ import { untilTrue } from "../../../test/support/until-true.ts";
 import { createPool, Pool } from "../src/index.ts";
 import { ended, openPool, sessionOf, subjects, take } from "./support/pools.ts";
 import { MariadbProxy } from "./support/proxy.ts";
-import { ask, createUser, untilGone, untilRuns } from "./support/set-up.ts";
+import { ask, createUser, forkUnnoticed, untilGone, untilRuns } from "./support/set-up.ts";
 
 for (const { name, open } of subjects) {
 	describe(`what mysql2 documents of its pool, over ${name}`, () => {
@@ -317,6 +317,27 @@ describe("Pool of @forksafe/mysql2", () => {
 		await proxy.stop();
 	});
 
+	it("gives a connect up that gets no answer when it is ended", async () => {
+		const proxy = await new MariadbProxy().start();
+		proxy.isSilent = true;
+		const pool = openPool({ uri: proxy.urlOf(), connectTimeout: 60_000 });
+		const waits = rejection(take(pool));
+		await untilTrue(() => proxy.open === 1, { what: "it connects" });
+		await ended(pool);
+		expect(await waits).to.have.property("message", "Pool is closed.");
+		await untilTrue(() => proxy.open === 0, { what: "the socket is closed" });
+		await proxy.stop();
+	});
+
+	it("throws no error of a connection that was destroyed at who does not listen", async () => {
+		const pool = openPool();
+		const connection = await take(pool);
+		connection.destroy();
+		for (const _ of [1, 2, 3]) connection.query("select 1");
+		await settle();
+		expect(await sessionOf(pool)).to.be.a("number");
+	});
+
 	for (const [options, output] of [
 		[{}, "asked\n"],
 		[{ allowExitOnIdle: false }, "asked\nthe loop is alive\n"],
@@ -329,6 +350,21 @@ describe("Pool of @forksafe/mysql2", () => {
 	}
 
 	describe("after a process change", () => {
+		for (const [processWatch, notices] of [
+			["once", false],
+			["always", true],
+		] as const) {
+			it(`new connections ${notices ? "look" : "do not look"} for another one with processWatch: ${processWatch}`, async () => {
+				const pool = openPool({ processWatch });
+				await sessionOf(pool);
+				reportProcessChange();
+				const connection = await take(pool);
+				forkUnnoticed();
+				expect(connection.isInherited()).to.equal(notices);
+				connection.release();
+			});
+		}
+
 		it("a query runs on a connection of the new process, and the old one is forgotten", async () => {
 			const pool = openPool();
 			const before = await sessionOf(pool);
