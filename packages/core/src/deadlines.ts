@@ -1,5 +1,5 @@
 import type { Clock } from "./clock.ts";
-import type { LostTime } from "./lost-time.ts";
+import { LONGEST_TIMER_MILLIS } from "./options.ts";
 import { type Queued, WaitQueue } from "./wait-queue.ts";
 
 /** So many give up in one turn of the event loop. When thousands do at once, others have their turn meanwhile. */
@@ -13,6 +13,12 @@ interface Owner {
 	look(): void;
 }
 
+/** The time that does not count: LostTime, or Standstill for those who wait. */
+interface TimeOut {
+	readonly isSuspended?: boolean;
+	totalAt(now: number): number;
+}
+
 interface Deadline extends Queued<Deadline> {
 	expire(): void;
 }
@@ -20,19 +26,28 @@ interface Deadline extends Queued<Deadline> {
 /** What to do when time is up, in the process that has set the deadline and in no copy of it. */
 export class Deadlines {
 	readonly #clock: Clock;
-	readonly #lostTime: LostTime;
+	readonly #timeOut: TimeOut;
 	readonly #owner: Owner;
 	#inThisTurn = 0;
 	readonly #overdue = new WaitQueue<Deadline>();
+	/** What to do on `resume` about those whose timers have fired while the time stood still. */
+	readonly #onResume = new Set<() => void>();
 
-	constructor(clock: Clock, lostTime: LostTime, owner: Owner) {
+	constructor(clock: Clock, timeOut: TimeOut, owner: Owner) {
 		this.#clock = clock;
-		this.#lostTime = lostTime;
+		this.#timeOut = timeOut;
 		this.#owner = owner;
 	}
 
+	/** The time does not stand still any more. */
+	resume(): void {
+		const timers = [...this.#onResume];
+		this.#onResume.clear();
+		for (const onTimer of timers) onTimer();
+	}
+
 	/**
-	 * Calls `action` after `millis` in which the process ran: while it was stopped, what is waited for could not come
+	 * Calls `action` after `millis` of the time that counts: while the process was stopped, what is waited for could not come
 	 * either. 0: never.
 	 *
 	 * @returns a function that stops it
@@ -41,7 +56,8 @@ export class Deadlines {
 		if (millis === 0) return nothing;
 		const clock = this.#clock;
 		const generation = this.#owner.generation();
-		const due = clock.now() + millis - this.#lostTime.total;
+		const now = clock.now();
+		const due = now + millis - this.#timeOut.totalAt(now);
 		const deadline: Deadline = {
 			previous: undefined,
 			next: undefined,
@@ -52,15 +68,22 @@ export class Deadlines {
 		};
 		let isStopped = false;
 		const onTimer = (): void => {
+			clock.clearTimeout(timer);
 			if (this.#owner.generation() !== generation) return;
+			if (this.#timeOut.isSuspended === true) {
+				this.#onResume.add(onTimer);
+				timer = clock.setTimeout(nothing, LONGEST_TIMER_MILLIS); // who waits keeps the process alive
+				return;
+			}
 			const now = clock.now();
-			const left = due + this.#lostTime.totalAt(now) - now;
+			const left = due + this.#timeOut.totalAt(now) - now;
 			if (left >= 1) timer = clock.setTimeout(onTimer, left);
 			else this.#expire(deadline);
 		};
 		let timer = clock.setTimeout(onTimer, millis);
 		return () => {
 			isStopped = true;
+			this.#onResume.delete(onTimer);
 			clock.clearTimeout(timer);
 		};
 	}

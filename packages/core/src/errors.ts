@@ -9,6 +9,8 @@ export type ForkSafeErrorCode =
 	| "ERR_FORKSAFE_ACQUIRE_TIMEOUT"
 	| "ERR_FORKSAFE_CONNECT"
 	| "ERR_FORKSAFE_CLOSED"
+	| "ERR_FORKSAFE_SUSPENDED"
+	| "ERR_FORKSAFE_RESUMED"
 	| "ERR_FORKSAFE_QUEUE_FULL"
 	| "ERR_FORKSAFE_OPTION"
 	| "ERR_FORKSAFE_RELEASE";
@@ -143,6 +145,28 @@ export class PoolClosedError extends ForkSafeError {
 
 	constructor(state: "draining" | "closed") {
 		super(`the pool is ${state} and hands out no connections; create a new pool, or acquire before drain() and close()`);
+	}
+}
+
+/** The pool is suspended, and what it is asked for meanwhile does not wait. */
+export class PoolSuspendedError extends ForkSafeError {
+	readonly code = "ERR_FORKSAFE_SUSPENDED";
+
+	constructor() {
+		super('the pool is suspended and hands out no connections; acquire after resume(), or suspend with acquires: "wait"');
+	}
+}
+
+/** The pool was resumed before it was suspended: whoever waits for its last connection to go waits in vain. */
+export class ResumedError extends ForkSafeError {
+	readonly code = "ERR_FORKSAFE_RESUMED";
+
+	/** @param connections so many it still had */
+	constructor(connections: number) {
+		super(
+			`resume() was called while suspend() waited for ${connections} connections to end; ` +
+				"await suspend() before you resume, or shorten its deadlineMillis",
+		);
 	}
 }
 

@@ -10,9 +10,11 @@ export {
 	OptionError,
 	PoolClosedError,
 	type PoolCounts,
+	PoolSuspendedError,
 	ProcessChangedError,
 	QueueFullError,
 	ReleaseError,
+	ResumedError,
 	withoutStack,
 } from "./errors.ts";
 export { type Leak, stackAbove } from "./leak-watch.ts";
@@ -50,7 +52,9 @@ export {
 	type ProcessChangeCause,
 	registerHolder,
 	reportProcessChange,
+	type SuspendOptions,
 	useForkDetector,
 } from "./process-identity.ts";
 export { guardStream } from "./stream-guard.ts";
+export { resumeAll, suspendAll } from "./suspend-all.ts";
 export { type Queued, WaitQueue } from "./wait-queue.ts";

@@ -18,12 +18,11 @@ export class LostTime {
 		this.#clock = clock;
 	}
 
-	/** Milliseconds lost so far. Looks at the clock: after a stop, whoever runs first gets to know. */
-	get total(): number {
-		return this.totalAt(this.#clock.now());
-	}
-
-	/** @param now what the clock says; nobody who looked before loses more than the time since */
+	/**
+	 * Milliseconds lost so far: after a stop, whoever runs first gets to know.
+	 *
+	 * @param now what the clock says; nobody who looked before loses more than the time since
+	 */
 	totalAt(now: number): number {
 		if (now > this.#tickDueAt + SLACK_MILLIS) this.#total += now - this.#lastLookAt;
 		this.#lastLookAt = now;

@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from "./clock.ts";
 import { OptionError } from "./errors.ts";
-import type { ProcessChange } from "./process-identity.ts";
+import type { ProcessChange, SuspendOptions } from "./process-identity.ts";
 
 /**
  * How a pool notices that its process has changed.
@@ -108,7 +108,7 @@ export const defaultPoolOptions: ResolvedPoolOptions = {
 };
 
 /** setTimeout fires at once when it is given more. */
-const LONGEST_TIMER_MILLIS = 2 ** 31 - 1;
+export const LONGEST_TIMER_MILLIS: number = 2 ** 31 - 1;
 
 const checks: Record<keyof PoolOptions, (value: never) => string | undefined> = {
 	name: mustBe("a string"),
@@ -176,6 +176,14 @@ export function rejectUnknownOptions(options: unknown, known: readonly string[])
 export function checkDuration(name: string, value: unknown): void {
 	const complaint = duration(0)(value);
 	if (complaint !== undefined) throw new OptionError(name, value, complaint);
+}
+
+/** @throws OptionError (ERR_FORKSAFE_OPTION) */
+export function checkSuspendOptions(options: SuspendOptions): void {
+	rejectUnknownOptions(options, ["deadlineMillis", "acquires"]);
+	const { deadlineMillis = 0, acquires = "wait" } = options;
+	checkDuration("deadlineMillis", deadlineMillis);
+	if (acquires !== "wait" && acquires !== "reject") throw new OptionError("acquires", acquires, 'must be "wait" or "reject"');
 }
 
 function mustBe(what: "a string" | "a function" | "an object"): (value: unknown) => string | undefined {

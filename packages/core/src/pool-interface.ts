@@ -2,8 +2,11 @@ import type { ConnectError, PoolCounts } from "./errors.ts";
 import type { Leak } from "./leak-watch.ts";
 import type { ProcessChange } from "./process-identity.ts";
 
-/** `open` hands out connections; `draining` waits for those in use to come back; `closed` has none left. */
-export type PoolState = "open" | "draining" | "closed";
+/**
+ * `open` hands out connections; `suspended` hands out none until it is resumed, and lets those in use finish; `draining` waits
+ * for those in use to come back; `closed` has none left.
+ */
+export type PoolState = "open" | "suspended" | "draining" | "closed";
 
 /** How one acquire differs from the others. */
 export interface AcquireOptions {

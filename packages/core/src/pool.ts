@@ -10,7 +10,7 @@
  * - every entry, waiter, timer and connect in progress belongs to the pool's generation; what belongs to an earlier one
  *   is `discarded` or settled, and whatever still arrives for it (a connect that ends, a release) changes nothing
  *
- * Pool: open -> draining -> closed. Entry and waiter: entry.ts, wait-queue.ts.
+ * Pool: open <-> suspended, then -> draining -> closed. Entry and waiter: entry.ts, wait-queue.ts.
  */
 import { EventEmitter } from "node:events";
 import {
@@ -35,9 +35,11 @@ import {
 	InheritedConnectionError,
 	OptionError,
 	PoolClosedError,
+	PoolSuspendedError,
 	ProcessChangedError,
 	QueueFullError,
 	ReleaseError,
+	ResumedError,
 	withoutStack,
 } from "./errors.ts";
 import { guarded } from "./guarded.ts";
@@ -46,6 +48,7 @@ import { Lease } from "./lease.ts";
 import { LostTime } from "./lost-time.ts";
 import {
 	checkDuration,
+	checkSuspendOptions,
 	type PoolOptions,
 	type ResolvedPoolOptions,
 	rejectUnknownOptions,
@@ -68,11 +71,14 @@ import {
 	lastProcessChange,
 	type ProcessChange,
 	registerHolder,
+	type SuspendOptions,
 } from "./process-identity.ts";
+import { Standstill } from "./standstill.ts";
 import { WaitDeadline } from "./wait-deadline.ts";
 import { Waiter, WaitQueue } from "./wait-queue.ts";
 
-const DEFAULT_DRAIN_DEADLINE_MILLIS = 30_000;
+/** Of `drain()` and `suspend()`. */
+const DEFAULT_DEADLINE_MILLIS = 30_000;
 const SHORTEST_MAINTENANCE_INTERVAL_MILLIS = 10;
 /** So much of its lifetime a connection may lose by chance. */
 const LIFETIME_JITTER = 0.1;
@@ -126,18 +132,27 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	#generation: number;
 	#looks: boolean;
 	readonly #lostTime: LostTime;
+	readonly #standstill: Standstill;
 	readonly #deadlines: Deadlines;
+	/** Of those who wait: they stand still while the pool is suspended. */
+	readonly #waitDeadlines: Deadlines;
 	readonly #waitDeadline: WaitDeadline<R>;
 	readonly #leakWatch: LeakWatch<R> | undefined;
 	/** How the registry reaches this pool. The registry holds it weakly, so the pool has to keep it. */
 	readonly #holder: ConnectionHolder = {
 		discardInherited: (change) => this.#startAfresh(change),
 		announce: (change) => this.#announce(change),
+		suspend: (options) => this.suspend(options),
+		resume: () => this.resume(),
 	};
 	readonly #unregister: () => void;
 	#maintenance: Timer | undefined;
 	#stopDrainDeadline: () => void = nothing;
 	readonly #closed = Promise.withResolvers<void>();
+	/** While it is suspended, until the last connection has gone. */
+	#emptied: PromiseWithResolvers<void> | undefined;
+	/** While it is suspended: whether acquires are rejected instead of waiting. */
+	#rejectsAcquires = false;
 
 	constructor(driver: Driver<R>, options?: PoolOptions) {
 		super();
@@ -146,12 +161,12 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		this.#clock = this.options.clock;
 		this.#validates = driver.validate !== undefined;
 		this.#lostTime = new LostTime(this.#clock);
-		this.#deadlines = new Deadlines(this.#clock, this.#lostTime, {
-			generation: () => this.#generation,
-			look: () => this.#look(),
-		});
+		this.#standstill = new Standstill(this.#clock, this.#lostTime);
+		const owner = { generation: () => this.#generation, look: () => this.#look() };
+		this.#deadlines = new Deadlines(this.#clock, this.#lostTime, owner);
+		this.#waitDeadlines = new Deadlines(this.#clock, this.#standstill, owner);
 		const { acquireTimeoutMillis, leakThresholdMillis, random, connectHeadStartMillis, maxConnecting } = this.options;
-		this.#waitDeadline = new WaitDeadline(this.#clock, this.#lostTime, this.#waiters, acquireTimeoutMillis, {
+		this.#waitDeadline = new WaitDeadline(this.#clock, this.#standstill, this.#waiters, acquireTimeoutMillis, {
 			look: () => this.#look(),
 			timedOut: (waiter) => this.#timedOut(waiter),
 		});
@@ -162,7 +177,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		this.#unregister = registerHolder(this.#holder);
 	}
 
-	/** `open`, `draining` or `closed`. */
+	/** `open`, `suspended`, `draining` or `closed`. */
 	get state(): PoolState {
 		return this.#state;
 	}
@@ -174,7 +189,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	 * @throws ConnectError (ERR_FORKSAFE_CONNECT) when the driver cannot open one; its error is the `cause`
 	 * @throws ProcessChangedError (ERR_FORKSAFE_PROCESS_CHANGED) when the process changed while it waited
 	 * @throws PoolClosedError (ERR_FORKSAFE_CLOSED), QueueFullError (ERR_FORKSAFE_QUEUE_FULL), OptionError
-	 * (ERR_FORKSAFE_OPTION), or the reason of the signal
+	 * (ERR_FORKSAFE_OPTION), PoolSuspendedError (ERR_FORKSAFE_SUSPENDED), or the reason of the signal
 	 */
 	acquire(options?: AcquireOptions): Promise<R> {
 		if (this.#leakWatch !== undefined || acquireChannel.hasSubscribers) return this.#acquireWatched(options);
@@ -331,6 +346,11 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		return this.#deadlines.start(millis, action);
 	}
 
+	/** Like {@link Pool.startDeadline}, for who waits for a connection: it stands still while the pool is suspended. */
+	startWaitDeadline(millis: number, action: () => void): () => void {
+		return this.#waitDeadlines.start(millis, action);
+	}
+
 	/** What the pool holds at this moment. */
 	stats(): PoolStats {
 		this.#look();
@@ -359,6 +379,60 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	}
 
 	/**
+	 * Ends every connection and opens none until {@link Pool.resume}, so that the process can be stopped, frozen or copied without
+	 * leaving a session behind: those in use finish, connects in progress are waited for, the rest is ended at once. Resolves when
+	 * the last one has gone. A process that was copied while its pool was suspended resumes it for itself. A pool that is ended
+	 * already is waited for.
+	 *
+	 * @throws OptionError (ERR_FORKSAFE_OPTION); ResumedError (ERR_FORKSAFE_RESUMED) when `resume()` was called before that
+	 * @example
+	 * ```ts
+	 * await pool.suspend({ deadlineMillis: 2_000 });
+	 * await checkpoint();
+	 * pool.resume();
+	 * ```
+	 */
+	async suspend(options: SuspendOptions = {}): Promise<void> {
+		checkSuspendOptions(options);
+		const { deadlineMillis = DEFAULT_DEADLINE_MILLIS, acquires = "wait" } = options;
+		this.#look();
+		if (this.#state === "open") {
+			this.#state = "suspended";
+			this.#emptied = Promise.withResolvers();
+			this.#standstill.suspend();
+			this.#stopPaceTimer();
+			this.#endIdle();
+		}
+		if (this.#state === "suspended") {
+			this.#rejectsAcquires = acquires === "reject";
+			if (this.#rejectsAcquires) this.#rejectAll(() => new PoolSuspendedError());
+		}
+		this.#settleIfEmpty();
+		const stopDeadline = this.#deadlines.start(deadlineMillis, () => {
+			this.#giveUpConnects(new PoolSuspendedError());
+			this.#destroyUsed();
+		});
+		try {
+			await (this.#state === "suspended" ? this.#emptied : this.#closed)?.promise;
+		} finally {
+			stopDeadline();
+		}
+	}
+
+	/** Opens a pool that is suspended. It connects when somebody needs a connection, those first who have waited. */
+	resume(): void {
+		this.#look();
+		if (this.#state !== "suspended") return;
+		this.#state = "open";
+		this.#emptied?.reject(new ResumedError(this.#entries.size));
+		this.#pace.reset();
+		this.#standstill.resume();
+		this.#serve();
+		this.#waitDeadlines.resume();
+		this.#waitDeadline.resume();
+	}
+
+	/**
 	 * Hands out nothing more, rejects who waits, lets connections in use finish, then ends them all. Resolves when the
 	 * last has gone. May be called again, and by every process that holds the pool.
 	 *
@@ -366,10 +440,10 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	 */
 	async drain(options: DrainOptions = {}): Promise<void> {
 		rejectUnknownOptions(options, ["deadlineMillis"]);
-		const deadlineMillis = options.deadlineMillis ?? DEFAULT_DRAIN_DEADLINE_MILLIS;
+		const deadlineMillis = options.deadlineMillis ?? DEFAULT_DEADLINE_MILLIS;
 		checkDuration("deadlineMillis", deadlineMillis);
 		this.#stopServing();
-		this.#closeIfEmpty();
+		this.#settleIfEmpty();
 		if (this.#state === "draining") {
 			this.#stopDrainDeadline();
 			this.#stopDrainDeadline = this.#deadlines.start(deadlineMillis, () => this.#destroyUsed());
@@ -381,7 +455,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	async close(): Promise<void> {
 		this.#stopServing();
 		this.#destroyUsed();
-		this.#closeIfEmpty();
+		this.#settleIfEmpty();
 		return this.#closed.promise;
 	}
 
@@ -453,16 +527,25 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		const waiter = this.#join(timeoutMillis);
 		if (waiter.state !== "pending" || timeoutMillis === 0) return waiter;
 		if (timeoutMillis === this.options.acquireTimeoutMillis) this.#waitDeadline.joined(waiter);
-		else waiter.stopWatching = this.#deadlines.start(timeoutMillis, () => this.#timedOut(waiter));
+		else waiter.stopWatching = this.#waitDeadlines.start(timeoutMillis, () => this.#timedOut(waiter));
 		return waiter;
+	}
+
+	/** Why nobody may wait; undefined when they may. */
+	#refusal(state: Exclude<PoolState, "open">): Error | undefined {
+		if (state !== "suspended") return new PoolClosedError(state);
+		return this.#rejectsAcquires ? new PoolSuspendedError() : undefined;
 	}
 
 	/** Stands in line; whoever can be served or has to be rejected is so at once. */
 	#join(timeoutMillis: number): Waiter<R> {
 		const waiter = new Waiter<R>(this.#clock.now(), timeoutMillis);
 		if (this.#state !== "open") {
-			waiter.fail("rejected", new PoolClosedError(this.#state));
-			return waiter;
+			const refusal = this.#refusal(this.#state);
+			if (refusal !== undefined) {
+				waiter.fail("rejected", refusal);
+				return waiter;
+			}
 		}
 		this.#waiters.push(waiter);
 		this.#serve();
@@ -663,7 +746,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		// Told are those who have waited for as long as a connect may take. Who came later, when whoever had caused this connect
 		// may have given up, waits for the next one.
 		const now = this.#clock.now();
-		for (let isFirst = true; this.#unserved() > 0; isFirst = false) {
+		for (let isFirst = true; this.#state === "open" && this.#unserved() > 0; isFirst = false) {
 			const waiter = this.#waiters.first;
 			if (waiter === undefined) break;
 			const waited = now - waiter.since;
@@ -713,6 +796,10 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 				this.#hasConnected = true;
 				this.#pace.reset();
 				this.#stopPaceTimer();
+				if (this.#state === "suspended") {
+					this.#destroy(entry);
+					break;
+				}
 				entry.idleFrom = this.#clock.wallNow();
 				this.#place(entry);
 				this.#serve();
@@ -753,9 +840,9 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		return isTransient;
 	}
 
-	/** A connect that fails takes the first waiter with it, unless enough others are on their way. */
+	/** A connect that fails takes the first waiter with it, unless enough others are on their way, or it waits for `resume()`. */
 	#failFirst(error: ConnectError): void {
-		if (this.#unserved() > 0) this.#nextWaiter()?.fail("rejected", error);
+		if (this.#state === "open" && this.#unserved() > 0) this.#nextWaiter()?.fail("rejected", error);
 	}
 
 	/**
@@ -839,7 +926,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		this.#entries.delete(entry);
 		if (this.#lastTaken === entry) this.#lastTaken = undefined;
 		this.#serve();
-		this.#closeIfEmpty();
+		this.#settleIfEmpty();
 	}
 
 	#move(entry: Entry<R>, next: EntryState): void {
@@ -856,20 +943,31 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 
 	#stopServing(): void {
 		this.#look();
-		if (this.#state !== "open") return;
+		if (this.#state === "draining" || this.#state === "closed") return;
 		this.#state = "draining";
 		this.#stopPaceTimer();
+		this.#rejectAll(() => new PoolClosedError("draining"));
+		this.#endIdle();
+		this.#giveUpConnects(new PoolClosedError("draining"));
+	}
+
+	#rejectAll(makeReason: () => Error): void {
 		for (let waiter = this.#nextWaiter(); waiter !== undefined; waiter = this.#nextWaiter()) {
-			waiter.fail("rejected", new PoolClosedError("draining"));
+			waiter.fail("rejected", makeReason());
 		}
+	}
+
+	#endIdle(): void {
 		this.#idle = [];
+		for (const entry of this.#entries) if (entry.state === "idle" || entry.state === "validating") this.#destroy(entry);
+	}
+
+	#giveUpConnects(reason: Error): void {
+		this.#look();
 		for (const entry of this.#entries) {
-			if (entry.state === "idle" || entry.state === "validating") {
-				this.#destroy(entry);
-			} else if (entry.state === "connecting") {
-				this.#move(entry, "destroying");
-				this.#giveUpConnect(entry, new PoolClosedError("draining"));
-			}
+			if (entry.state !== "connecting") continue;
+			this.#move(entry, "destroying");
+			this.#giveUpConnect(entry, reason);
 		}
 	}
 
@@ -878,8 +976,11 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		for (const entry of this.#entries) if (entry.state === "used") this.#destroy(entry);
 	}
 
-	#closeIfEmpty(): void {
-		if (this.#state !== "draining" || this.#entries.size > 0) return;
+	/** Who waits for the last connection to go is told so. */
+	#settleIfEmpty(): void {
+		if (this.#entries.size > 0) return;
+		if (this.#state !== "open") this.#emptied?.resolve();
+		if (this.#state !== "draining") return;
 		this.#state = "closed";
 		this.#stopDrainDeadline();
 		this.#stopMaintenance();
@@ -964,9 +1065,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		this.#stopPaceTimer();
 		this.#stopMaintenance();
 		this.#leakWatch?.clear();
-		for (let waiter = this.#nextWaiter(); waiter !== undefined; waiter = this.#nextWaiter()) {
-			waiter.fail("rejected", new ProcessChangedError(change));
-		}
+		this.#rejectAll(() => new ProcessChangedError(change));
 		for (const entry of inherited) {
 			entry.stopDeadline();
 			entry.moveTo("discarded");
@@ -980,8 +1079,8 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			if (discardChannel.hasSubscribers) discardChannel.publish({ pool: this, resource: entry.resource, change });
 		}
 		for (const resource of lingering) this.#forget(resource, change);
-		// The application has ended this pool; that it was copied meanwhile does not open it again.
-		this.#closeIfEmpty();
+		// The application has ended or suspended this pool; that it was copied meanwhile does not open it again.
+		this.#settleIfEmpty();
 	}
 
 	#forget(resource: R, change: ProcessChange): void {

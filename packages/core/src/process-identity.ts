@@ -33,6 +33,20 @@ export interface ConnectionHolder {
 	discardInherited(change: ProcessChange): void;
 	/** Tells the world, after every holder has discarded. */
 	announce?(change: ProcessChange): void;
+	/** Ends its connections, and opens none before `resume`. */
+	suspend?(options: SuspendOptions): Promise<void>;
+	resume?(): void;
+}
+
+/** How a pool is suspended. */
+export interface SuspendOptions {
+	/** Then connections in use are ended all the same, and connects in progress given up. 0: wait for ever. @default 30000 */
+	deadlineMillis?: number;
+	/**
+	 * What becomes of acquires until the pool is resumed, those that wait already included: they wait, and their deadlines stand
+	 * still, or they are rejected with PoolSuspendedError (ERR_FORKSAFE_SUSPENDED). @default "wait"
+	 */
+	acquires?: "wait" | "reject";
 }
 
 /** Knows without a system call whether this process is a copy. `@forksafe/sentinel` brings one. */
@@ -195,6 +209,11 @@ export function registerHolder(holder: ConnectionHolder): () => void {
 	};
 }
 
+/** In the order of their registration. */
+export function connectionHolders(): readonly ConnectionHolder[] {
+	return [...registry.holders].map((holder) => holder.deref()).filter((holder) => holder !== undefined);
+}
+
 function askForTruth(): ProcessChange | undefined {
 	const pid = truth.read();
 	const wasRestored = self.pid !== registry.storedPid;
@@ -225,7 +244,7 @@ function endGeneration(cause: ProcessChangeCause, pid: number): ProcessChange {
 	registry.generation = change.generation;
 	registry.lastChange = change;
 
-	const holders = [...registry.holders].map((holder) => holder.deref()).filter((holder) => holder !== undefined);
+	const holders = connectionHolders();
 	for (const holder of holders) guarded(() => holder.discardInherited(change));
 	for (const holder of holders) guarded(() => holder.announce?.(change));
 	for (const listener of Array.from(registry.listeners)) guarded(() => listener(change));

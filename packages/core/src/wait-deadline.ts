@@ -1,6 +1,7 @@
 import type { Clock, Timer } from "./clock.ts";
 import { MOST_IN_A_TURN } from "./deadlines.ts";
-import type { LostTime } from "./lost-time.ts";
+import { LONGEST_TIMER_MILLIS } from "./options.ts";
+import type { Standstill } from "./standstill.ts";
 import type { Waiter, WaitQueue } from "./wait-queue.ts";
 
 /** Fires in the next turn of the event loop. */
@@ -20,15 +21,15 @@ interface Owner<R> {
  */
 export class WaitDeadline<R> {
 	readonly #clock: Clock;
-	readonly #lostTime: LostTime;
+	readonly #standstill: Standstill;
 	readonly #queue: WaitQueue<Waiter<R>>;
 	readonly #timeoutMillis: number;
 	readonly #owner: Owner<R>;
 	#timer: Timer | undefined;
 
-	constructor(clock: Clock, lostTime: LostTime, queue: WaitQueue<Waiter<R>>, timeoutMillis: number, owner: Owner<R>) {
+	constructor(clock: Clock, standstill: Standstill, queue: WaitQueue<Waiter<R>>, timeoutMillis: number, owner: Owner<R>) {
 		this.#clock = clock;
-		this.#lostTime = lostTime;
+		this.#standstill = standstill;
 		this.#queue = queue;
 		this.#timeoutMillis = timeoutMillis;
 		this.#owner = owner;
@@ -36,7 +37,7 @@ export class WaitDeadline<R> {
 
 	/** Somebody has joined the queue. */
 	joined(waiter: Waiter<R>): void {
-		waiter.dueAt = waiter.since + this.#timeoutMillis - this.#lostTime.totalAt(waiter.since);
+		waiter.dueAt = waiter.since + this.#timeoutMillis - this.#standstill.totalAt(waiter.since);
 		this.#timer ??= this.#clock.setTimeout(() => this.#onTimer(), this.#timeoutMillis);
 	}
 
@@ -46,11 +47,22 @@ export class WaitDeadline<R> {
 		this.#timer = undefined;
 	}
 
+	/** The time does not stand still any more. */
+	resume(): void {
+		this.stop();
+		this.#onTimer();
+	}
+
 	#onTimer(): void {
 		this.#timer = undefined;
 		this.#owner.look();
+		if (this.#standstill.isSuspended) {
+			// Who waits keeps the process alive.
+			this.#timer ??= this.#clock.setTimeout(() => this.#onTimer(), LONGEST_TIMER_MILLIS);
+			return;
+		}
 		const now = this.#clock.now();
-		const lost = this.#lostTime.totalAt(now);
+		const lost = this.#standstill.totalAt(now);
 		let timedOut = 0;
 		for (let waiter = this.#queue.first, next = waiter?.next; waiter !== undefined; waiter = next, next = waiter?.next) {
 			if (waiter.dueAt === undefined) continue;

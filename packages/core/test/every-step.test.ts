@@ -113,6 +113,22 @@ const events: Record<string, readonly [happens: (waiting: Waiting) => unknown, s
 	close: [({ pool }) => void pool.close(), "rejected"],
 	drain: [({ pool }) => void pool.drain({ deadlineMillis: 100 }), "rejected"],
 	evict: [({ pool }) => pool.evict()],
+	"suspend, for a minute": [
+		async ({ pool, clock }) => {
+			pool.suspend({ deadlineMillis: 100 }).catch(expectTold);
+			await clock.advance(60_000);
+			expect(pool.stats()).to.include({ state: "suspended", idle: 0, validating: 0 });
+			pool.resume();
+		},
+	],
+	"suspend, which rejects acquires": [
+		async ({ pool }) => {
+			pool.suspend({ acquires: "reject" }).catch(expectTold);
+			await settle();
+			pool.resume();
+		},
+		"rejected",
+	],
 	"the process changes": [() => reportProcessChange(), "rejected"],
 	"the process is stopped for a minute": [({ clock }) => clock.jump(60_000)],
 	"the maintenance tick": [({ pool }) => pool.maintain()],

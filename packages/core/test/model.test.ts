@@ -7,7 +7,7 @@ import { expect } from "chai";
 import fc from "fast-check";
 import { FakeProcess } from "../../../test/support/fake-process.ts";
 import { settle } from "../../../test/support/promises.ts";
-import { Pool, type PoolOptions, ProcessChangedError, ReleaseError, reportProcessChange } from "../src/index.ts";
+import { Pool, type PoolOptions, ProcessChangedError, ReleaseError, ResumedError, reportProcessChange } from "../src/index.ts";
 import { FakeClock } from "./support/fake-clock.ts";
 import { type ConnectGate, type Connection, type Gate, GatedDriver, Transient } from "./support/gated-driver.ts";
 
@@ -36,6 +36,8 @@ const commandWeights = {
 	"the process is stopped and goes on": 3,
 	"the process changes": 5,
 	"the process is copied unnoticed": process.platform === "win32" ? 0 : 6,
+	suspend: 3,
+	resume: 4,
 	drain: 1,
 	close: 1,
 };
@@ -207,8 +209,11 @@ class World {
 	}
 
 	async run([name, n]: Command): Promise<void> {
+		const began = this.clock.now();
+		const isSuspended = this.pool.state === "suspended";
 		await this.#act(name, n);
 		await settle();
+		if (isSuspended) this.#stoppedMillis += this.clock.now() - began;
 		if (this.#blindFor > 0) {
 			this.#blindFor--;
 			if (this.#blindFor === 0) this.pool.stats(); // which looks
@@ -249,9 +254,9 @@ class World {
 		must("there are max connections at most", total <= max);
 
 		if (pending > 0) {
-			must("only an open pool lets anybody wait", state === "open");
+			must("only a pool that is open, or will be, lets anybody wait", state === "open" || state === "suspended");
 			must("nobody waits while something is idle, unless it is being validated for them", idle === 0 || pending <= validating);
-			const isServed = total === max || pending <= connecting + validating;
+			const isServed = state === "suspended" || total === max || pending <= connecting + validating;
 			if (!this.#mayHoldBack) must("who waits has a connection on its way, or the pool is full", isServed);
 			if (isServed || connecting > 0) this.#heldBackSince = undefined;
 			else this.#heldBackSince ??= this.clock.now();
@@ -261,6 +266,7 @@ class World {
 			this.#heldBackSince = undefined;
 		}
 		if (state === "draining") must("what drains has only connections in use or ending", total > 0 && used + destroying === total);
+		if (state === "suspended") must("what is suspended has nothing idle", idle + validating === 0);
 		if (state === "closed") must("what is closed has no connections", total === 0);
 
 		const lives = [...this.#lives];
@@ -362,6 +368,16 @@ class World {
 				this.process++;
 				this.#fake.fork(++this.#pid, this.#pid - 1);
 				this.#blindFor = 2 + (n % 3);
+				break;
+			case "suspend": {
+				const acquires = n % 4 === 0 ? "reject" : "wait";
+				pool.suspend({ deadlineMillis: (n % 3) * 100, acquires }).catch((error: unknown) => {
+					if (!(error instanceof ResumedError)) this.violation(error);
+				});
+				break;
+			}
+			case "resume":
+				pool.resume();
 				break;
 			case "drain":
 				pool.drain({ deadlineMillis: (n % 3) * 100 }).catch((error: unknown) => this.violation(error));

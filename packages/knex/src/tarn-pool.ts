@@ -18,6 +18,7 @@ import {
 	type ProcessChange,
 	ProcessChangedError,
 	type ProcessWatch,
+	type SuspendOptions,
 	stackAbove,
 	WaitQueue,
 	withoutStack,
@@ -183,6 +184,26 @@ export class TarnPool<R extends object> extends Tarn<R> {
 		this.engine.evict(from);
 	}
 
+	/**
+	 * Beyond tarn: destroys every resource and creates none until {@link TarnPool.resume}, so that the process can be stopped,
+	 * frozen or copied without leaving a session behind: those in use finish, the rest is destroyed at once. Resolves when the
+	 * last one has gone.
+	 *
+	 * @throws OptionError (ERR_FORKSAFE_OPTION); ResumedError (ERR_FORKSAFE_RESUMED) when `resume()` was called before that
+	 * @example
+	 * ```ts
+	 * await knex.client.pool.suspend({ deadlineMillis: 2_000 });
+	 * ```
+	 */
+	suspend(options?: SuspendOptions): Promise<void> {
+		return this.engine.suspend(options);
+	}
+
+	/** Opens a pool that is suspended: it creates when somebody needs a resource, those first who have waited. */
+	resume(): void {
+		this.engine.resume();
+	}
+
 	/** As tarn's, without a list of nobody. */
 	override _executeEventHandlers(event: string, ...args: unknown[]): void {
 		if (this.emitter.listenerCount(event) > 0) super._executeEventHandlers(event, ...args);
@@ -256,7 +277,7 @@ export class TarnPool<R extends object> extends Tarn<R> {
 	}
 
 	private startDeadline(acquire: Acquire<R>): void {
-		acquire.startDeadline((millis, action) => this.engine.startDeadline(millis, action));
+		acquire.startDeadline((millis, action) => this.engine.startWaitDeadline(millis, action));
 	}
 
 	private leave(acquire: Acquire<R>): void {

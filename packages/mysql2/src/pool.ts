@@ -12,6 +12,7 @@ import {
 	QueueFullError,
 	type ReleaseOptions,
 	rejectUnknownOptions,
+	type SuspendOptions,
 } from "@forksafe/core";
 import type mysql from "mysql2";
 import type { PoolConnection as PromisePoolConnection } from "mysql2/promise";
@@ -133,6 +134,25 @@ export class Pool extends MysqlPool {
 		this.#core.evict();
 	}
 
+	/**
+	 * Closes every connection and opens none until {@link Pool.resume}, so that the process can be stopped, frozen or copied without
+	 * leaving a session behind: those in use finish, the rest is closed at once. Resolves when the last one has gone.
+	 *
+	 * @throws OptionError (ERR_FORKSAFE_OPTION); ResumedError (ERR_FORKSAFE_RESUMED) when `resume()` was called before that
+	 * @example
+	 * ```ts
+	 * await pool.suspend({ deadlineMillis: 2_000 });
+	 * ```
+	 */
+	suspend(options?: SuspendOptions): Promise<void> {
+		return this.#core.suspend(options);
+	}
+
+	/** Opens a pool that is suspended: it connects when somebody needs a connection, those first who have waited. */
+	resume(): void {
+		this.#core.resume();
+	}
+
 	/** What the pool holds at this moment. */
 	stats(): PoolStats {
 		return this.#core.stats();
@@ -180,8 +200,8 @@ export class Pool extends MysqlPool {
 	}
 
 	#isExhausted(): boolean {
-		const { idle, total, max } = this.#core.stats();
-		return idle === 0 && total >= max;
+		const { state, idle, total, max } = this.#core.stats();
+		return idle === 0 && (total >= max || state === "suspended");
 	}
 
 	#noteError(error: Error, connection: PooledConnection): void {

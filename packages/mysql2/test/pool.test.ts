@@ -291,6 +291,24 @@ describe("Pool of @forksafe/mysql2", () => {
 		await untilTrue(() => pool.stats().total === 0, { what: "the used one is closed when it comes back" });
 	});
 
+	it("has no session while it is suspended, and serves who waits when it is resumed", async () => {
+		const pool = openPool({ connectionLimit: 1 });
+		const connection = await take(pool);
+		const session = await sessionOf(connection);
+		const suspended = pool.suspend();
+		const waits = follow(sessionOf(pool));
+		connection.release();
+		await suspended;
+		await untilGone(session);
+		expect(waits.state).to.equal("pending");
+		const refuses = openPool({ waitForConnections: false });
+		await refuses.suspend();
+		expect(await rejection(take(refuses))).to.have.property("message", "No connections available.");
+		pool.resume();
+		await untilTrue(() => waits.state !== "pending");
+		expect(waits.value).to.be.a("number").that.does.not.equal(session);
+	});
+
 	it("closes a connection whose reset gets no answer", async () => {
 		const proxy = await new MariadbProxy().start();
 		const pool = openPool({ uri: proxy.urlOf(), resetOnRelease: true, validateTimeoutMillis: 50 });

@@ -12,6 +12,7 @@ import {
 	PoolClosedError,
 	type PoolStats,
 	rejectUnknownOptions,
+	type SuspendOptions,
 } from "@forksafe/core";
 import pg from "pg";
 import type { Client } from "./client.ts";
@@ -155,6 +156,25 @@ export class Pool extends pg.Pool {
 	 */
 	evict(): void {
 		this.core.evict();
+	}
+
+	/**
+	 * Closes every client and opens none until {@link Pool.resume}, so that the process can be stopped, frozen or copied without
+	 * leaving a session behind: those in use finish, the rest is closed at once. Resolves when the last one has gone.
+	 *
+	 * @throws OptionError (ERR_FORKSAFE_OPTION); ResumedError (ERR_FORKSAFE_RESUMED) when `resume()` was called before that
+	 * @example
+	 * ```ts
+	 * await pool.suspend({ deadlineMillis: 2_000 });
+	 * ```
+	 */
+	suspend(options?: SuspendOptions): Promise<void> {
+		return this.core.suspend(options);
+	}
+
+	/** Opens a pool that is suspended: it connects when somebody needs a client, those first who have waited. */
+	resume(): void {
+		this.core.resume();
 	}
 
 	/** Ends the pool, unless that was done before. */
