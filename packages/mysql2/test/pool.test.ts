@@ -305,7 +305,7 @@ describe("Pool of @forksafe/mysql2", () => {
 		await refuses.suspend();
 		expect(await rejection(take(refuses))).to.have.property("message", "No connections available.");
 		pool.resume();
-		await untilTrue(() => waits.state !== "pending");
+		await untilTrue(() => waits.state !== "pending", { what: "the answer to who has waited" });
 		expect(waits.value).to.be.a("number").that.does.not.equal(session);
 	});
 
