@@ -5,6 +5,7 @@ import { connect as connectTls } from "node:tls";
 import {
 	currentGeneration,
 	type Driver,
+	discardStream,
 	InheritedConnectionError,
 	lastProcessChange,
 	Pool,
@@ -69,7 +70,7 @@ class LineConnection {
 	discard(change: ProcessChange): void {
 		this.#inherited ??= new InheritedConnectionError(change);
 		this.#fail(this.#inherited);
-		this.socket.destroy();
+		discardStream(this.socket, change);
 	}
 
 	async end(): Promise<void> {

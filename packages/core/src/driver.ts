@@ -35,6 +35,9 @@ export interface Driver<R extends object> {
 	unref?(resource: R): void;
 	/** Ends a connection of this process politely. */
 	destroy(resource: R): Promise<void> | void;
-	/** Forgets a connection that another process has opened: synchronously, without a byte, a FIN or an exception. */
+	/**
+	 * Forgets a connection that another process has opened: synchronously, without a byte, a FIN or an exception
+	 * (`discardStream` does so with a socket).
+	 */
 	discard(resource: R, change: ProcessChange): void;
 }

@@ -1,4 +1,5 @@
 export type { Clock, Timer } from "./clock.ts";
+export { discardStream } from "./discard-stream.ts";
 export type { Driver } from "./driver.ts";
 export {
 	type AcquirePhase,
@@ -50,10 +51,13 @@ export {
 	onProcessChange,
 	type ProcessChange,
 	type ProcessChangeCause,
+	type ProcessSignal,
+	processSignals,
 	registerHolder,
 	reportProcessChange,
 	type SuspendOptions,
 	useForkDetector,
+	useVmClock,
 } from "./process-identity.ts";
 export { guardStream } from "./stream-guard.ts";
 export { resumeAll, suspendAll } from "./suspend-all.ts";

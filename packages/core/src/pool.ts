@@ -862,6 +862,9 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	}
 
 	#validate(entry: Entry<R>, resource: R): void {
+		// The server is not to be asked on a connection that is another machine's; that takes a moment to find out.
+		if (this.#looks) inspectProcess();
+		if (entry.state !== "validating") return;
 		const noAnswer = new AbortController();
 		entry.stopDeadline = this.#deadlines.start(this.options.validateTimeoutMillis, () => {
 			if (entry.state !== "validating") return;

@@ -9,6 +9,7 @@
 import process from "node:process";
 import { guarded } from "./guarded.ts";
 import { truePidOn } from "./true-pid.ts";
+import { VmClock } from "./vm-clock.ts";
 
 /**
  * Why a generation ended: the process was copied by fork(2), restored from a V8 start-up snapshot, cloned with its
@@ -68,6 +69,7 @@ interface Registry {
 	lastChange: ProcessChange | undefined;
 	/** In place of `process.ppid`, where there is one. */
 	detector: ForkDetector | undefined;
+	vmClock: VmClock;
 	readonly holders: Set<WeakRef<ConnectionHolder>>;
 	readonly listeners: Set<(change: ProcessChange) => void>;
 }
@@ -82,6 +84,7 @@ const truth = truePidOn(process.platform);
 const watchesParent = process.platform !== "win32";
 /** Where the truth costs a diagnostic report, the maintenance tick asks for it this often only. */
 const COSTLY_TRUTH_INTERVAL_MILLIS = 30_000;
+const VMCLOCK = "/dev/vmclock0";
 
 const REGISTRY = Symbol.for("@forksafe/core/process-identity@1");
 const shared = globalThis as { [REGISTRY]?: Registry };
@@ -93,6 +96,7 @@ shared[REGISTRY] ??= {
 	truthAskedAt: performance.now(),
 	lastChange: undefined,
 	detector: undefined,
+	vmClock: new VmClock(VMCLOCK),
 	holders: new Set(),
 	listeners: new Set(),
 };
@@ -125,6 +129,11 @@ export function useForkDetector(detector: ForkDetector): void {
 	askForTruth();
 	detector.reset();
 	registry.detector = detector;
+}
+
+/** Watches another device than `/dev/vmclock0` for whether this machine was cloned. It is read on each maintenance tick. */
+export function useVmClock(path: string): void {
+	registry.vmClock = new VmClock(path);
 }
 
 /** The generation as last known: a read from memory, for those who do not look themselves. */
@@ -185,8 +194,9 @@ export function onProcessChange(listener: (change: ProcessChange) => void): () =
 }
 
 /**
- * The look of a maintenance tick. It does not trust the tripwire: after a double fork whose middle process has gone,
- * `process.ppid` can be what it was. Where the truth is costly (macOS) it is asked for at most every 30 s.
+ * The look of a maintenance tick, and before the server is asked about a connection. It does not trust the tripwire: after a
+ * double fork whose middle process has gone, `process.ppid` can be what it was, and in a cloned machine everything is. Where
+ * the truth is costly (macOS) it is asked for at most every 30 s.
  */
 export function inspectProcess(): void {
 	if (truth.isCheap || performance.now() - registry.truthAskedAt >= COSTLY_TRUTH_INTERVAL_MILLIS) askForTruth();
@@ -209,6 +219,53 @@ export function registerHolder(holder: ConnectionHolder): () => void {
 	};
 }
 
+/** One of the things that a process change is noticed by. */
+export interface ProcessSignal {
+	readonly name: string;
+	/** What it tells of. */
+	readonly cause: Exclude<ProcessChangeCause, "reported">;
+	readonly isAvailable: boolean;
+	/** When it is looked at, or why it is not available. */
+	readonly detail: string;
+}
+
+/** What a process change is noticed by, here and now: for a look at what can be relied on in this place. */
+export function processSignals(): readonly ProcessSignal[] {
+	const { detector, vmClock } = registry;
+	const everyLook = "looked at on every acquire";
+	return [
+		{ name: "process.pid", cause: "snapshot", isAvailable: true, detail: everyLook },
+		{
+			name: "process.ppid",
+			cause: "fork",
+			isAvailable: watchesParent && detector === undefined,
+			detail: watchesParent
+				? detector === undefined
+					? everyLook
+					: "a detector is looked at in its place"
+				: "Windows has no fork",
+		},
+		{
+			name: "detector",
+			cause: "fork",
+			isAvailable: detector !== undefined,
+			detail: detector === undefined ? "none was given: @forksafe/sentinel has one" : everyLook,
+		},
+		{
+			name: "true pid",
+			cause: "fork",
+			isAvailable: watchesParent,
+			detail: `${truth.source}, asked by ${truth.isCheap ? "every maintenance tick" : `a maintenance tick every ${COSTLY_TRUTH_INTERVAL_MILLIS} ms`}`,
+		},
+		{
+			name: "vmclock",
+			cause: "clone",
+			isAvailable: vmClock.flaw === undefined,
+			detail: `${vmClock.path}: ${vmClock.flaw ?? "read on every maintenance tick"}`,
+		},
+	];
+}
+
 /** In the order of their registration. */
 export function connectionHolders(): readonly ConnectionHolder[] {
 	return [...registry.holders].map((holder) => holder.deref()).filter((holder) => holder !== undefined);
@@ -221,7 +278,9 @@ function askForTruth(): ProcessChange | undefined {
 	registry.truthAskedAt = performance.now();
 	// A process whose parent has died gets another one. That is no fork: the pid is the same.
 	resetTripwire();
+	const wasCloned = registry.vmClock.hasChanged();
 	if (wasRestored) return endGeneration("snapshot", pid);
+	if (wasCloned) return endGeneration("clone", pid);
 	return pid === registry.pid && !isCopy ? undefined : endGeneration("fork", pid);
 }
 
@@ -240,6 +299,7 @@ function endGeneration(cause: ProcessChangeCause, pid: number): ProcessChange {
 		generation: registry.generation + 1,
 	};
 	resetTripwire();
+	registry.vmClock.reset();
 	registry.pid = pid;
 	registry.generation = change.generation;
 	registry.lastChange = change;

@@ -5,6 +5,8 @@ import process from "node:process";
 export interface TruePid {
 	/** Asks the operating system, every time. */
 	read(): number;
+	/** What is asked. */
+	readonly source: string;
 	/** Whether `read` takes microseconds (a system call) and not milliseconds (a diagnostic report). */
 	readonly isCheap: boolean;
 }
@@ -18,11 +20,11 @@ export interface TruePid {
 export function truePidOn(platform: NodeJS.Platform): TruePid {
 	switch (platform) {
 		case "win32":
-			return { read: () => process.pid, isCheap: true };
+			return { read: () => process.pid, source: "process.pid", isCheap: true };
 		case "linux":
-			return { read: readFromProc, isCheap: true };
+			return { read: readFromProc, source: "/proc/self", isCheap: true };
 		default:
-			return { read: readFromReport, isCheap: false };
+			return { read: readFromReport, source: "process.report", isCheap: false };
 	}
 }
 

@@ -3,11 +3,18 @@
  *
  * Everything that it sends begins in `addCommand`, and every byte passes its stream's `_write`, `_writev` and `_final`. Both
  * ask whose process this is. mysql2's own ways to end a connection all write: `end()` sends COM_QUIT, `close()` and
- * `destroy()` a FIN. So an inherited one is ended by `stream.destroy()`.
+ * `destroy()` a FIN. So an inherited one is ended by `discardStream()`.
  */
 import { errorMonitor } from "node:events";
 import process from "node:process";
-import { guardStream, InheritedConnectionError, Ownership, type ProcessChange, type ProcessWatch } from "@forksafe/core";
+import {
+	discardStream,
+	guardStream,
+	InheritedConnectionError,
+	Ownership,
+	type ProcessChange,
+	type ProcessWatch,
+} from "@forksafe/core";
 import type { Connection } from "mysql2";
 import { assertMysqlInternals, type MysqlCommand, type MysqlConnectionInternals } from "./mysql-internals.ts";
 
@@ -143,7 +150,7 @@ function forget(inside: MysqlConnectionInternals, change: ProcessChange): void {
 	const commands = [inside._command, ...takeAll(inside._commands)];
 	inside._command = null;
 	for (const command of commands) if (command) refuse(command, change);
-	inside.stream.destroy();
+	discardStream(inside.stream, change);
 	// Whoever waits for the connect, or listens, is told. Without a listener `error` would be thrown.
 	process.nextTick(() => inside.listenerCount("error") > 0 && inside.emit("error", new InheritedConnectionError(change)));
 }

@@ -6,7 +6,7 @@
  * Terminate). Both ask whose process this is.
  */
 import process from "node:process";
-import { InheritedConnectionError, Ownership, type ProcessChange, type ProcessWatch } from "@forksafe/core";
+import { discardStream, InheritedConnectionError, Ownership, type ProcessChange, type ProcessWatch } from "@forksafe/core";
 import pg from "pg";
 import { type ApplicationName, clientSettings, sessionName } from "./client-options.ts";
 import { assertPgInternals, internals, type PgClientInternals, type PgConnectionInternals } from "./pg-internals.ts";
@@ -148,7 +148,7 @@ export class Client extends pg.Client {
 		refuseQueries(inside, change);
 		if (inside._connecting) inside._connectionCallback?.(new InheritedConnectionError(change));
 		else releaseCursors(inside.connection);
-		inside.connection.stream.destroy();
+		discardStream(inside.connection.stream, change);
 		// Whoever listens for notifications learns that none will come. Without a listener `error` would be thrown.
 		process.nextTick(() => this.listenerCount("error") > 0 && this.emit("error", new InheritedConnectionError(change)));
 	}
