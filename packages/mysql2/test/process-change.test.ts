@@ -1,6 +1,7 @@
-import { InheritedConnectionError, reportProcessChange } from "@forksafe/core";
+import { InheritedConnectionError } from "@forksafe/core";
 import { expect } from "chai";
 import type { QueryError } from "mysql2";
+import { pretendFork } from "../../../test/support/pretend-fork.ts";
 import { rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { Callback, endBy, expectInherited, uncaught } from "./support/expectations.ts";
@@ -26,7 +27,7 @@ describe("a guarded connection after a process change", () => {
 		const promised = connection.promise();
 		const statement = await promised.prepare("select ? as n");
 		await promised.execute("select ? as known", [1]);
-		const change = reportProcessChange();
+		const change = pretendFork();
 		expect(connection.isInherited()).to.equal(true);
 		const commands: Record<string, Promise<unknown>> = {
 			query: promised.query("select 1"),
@@ -53,7 +54,7 @@ describe("a guarded connection after a process change", () => {
 
 	it("calls each callback once, not in the turn of its call", async () => {
 		const connection = await openConnection();
-		reportProcessChange();
+		pretendFork();
 		const callbacks = Array.from({ length: 5 }, () => new Callback());
 		const [query, execute, prepare, ping, values] = callbacks as [Callback, Callback, Callback, Callback, Callback];
 		connection.query("select 1", query.call);
@@ -83,7 +84,7 @@ describe("a guarded connection after a process change", () => {
 		connection.execute("select ? as fresh", [1], note("fresh"));
 		connection.ping(note("ping"));
 		connection.query("select 1", note("last"));
-		reportProcessChange();
+		pretendFork();
 		await settle();
 		expect(order).to.deep.equal(["running", "known", "fresh", "ping", "last"]);
 		for (const error of found) expect(error).to.be.instanceOf(InheritedConnectionError);
@@ -101,7 +102,7 @@ describe("a guarded connection after a process change", () => {
 			} else {
 				connection.execute("select sleep(60)", call);
 			}
-			reportProcessChange();
+			pretendFork();
 			await settle();
 			expect(errors).to.have.lengthOf(1);
 			expect(errors[0]).to.be.instanceOf(InheritedConnectionError);
@@ -116,7 +117,7 @@ describe("a guarded connection after a process change", () => {
 		};
 		listen(connection.query("select sleep(60)"));
 		listen(connection.execute("select 1"));
-		reportProcessChange();
+		pretendFork();
 		listen(connection.query("select 1"));
 		listen(connection.execute("select 2"));
 		await settle();
@@ -130,7 +131,7 @@ describe("a guarded connection after a process change", () => {
 		connection.query("select sleep(60)");
 		connection.execute("select 1");
 		const connecting = startConnection();
-		reportProcessChange();
+		pretendFork();
 		connection.query("select 1");
 		connection.execute("select 2");
 		connecting.query("select 3");
@@ -144,11 +145,11 @@ describe("a guarded connection after a process change", () => {
 		const connection = await openConnection();
 		const errors: Error[] = [];
 		connection.on("error", (error) => errors.push(error));
-		const change = reportProcessChange();
+		const change = pretendFork();
 		connection.discard(change);
 		expect(errors).to.deep.equal([]);
 		await untilClosed(connection);
-		reportProcessChange();
+		pretendFork();
 		await settle();
 		expect(errors).to.have.lengthOf(1);
 		expect(errors[0]).to.be.instanceOf(InheritedConnectionError).with.property("change", change);
@@ -158,7 +159,7 @@ describe("a guarded connection after a process change", () => {
 		const connection = await openConnection();
 		const stream = connection.query("select seq from seq_1_to_100000").stream({ highWaterMark: 2 });
 		const read = async (): Promise<void> => {
-			for await (const { seq } of stream as AsyncIterable<{ seq: number }>) if (seq === 10) reportProcessChange();
+			for await (const { seq } of stream as AsyncIterable<{ seq: number }>) if (seq === 10) pretendFork();
 		};
 		await expectInherited(read());
 		await settle();
@@ -169,7 +170,7 @@ describe("a guarded connection after a process change", () => {
 		const errors = uncaught();
 		const connection = await openConnection();
 		const id = idOf(connection);
-		reportProcessChange();
+		pretendFork();
 		await connection.promise().end();
 		await new Promise<void>((resolve) => connection.end(() => resolve()));
 		connection.end();
@@ -188,7 +189,7 @@ describe("a guarded connection after a process change", () => {
 		const ending = await openConnection();
 		const running = rejection(ending.promise().query("select sleep(60)"));
 		ending.end();
-		reportProcessChange();
+		pretendFork();
 		expect(await running).to.be.instanceOf(InheritedConnectionError);
 		await expectInherited(ending.promise().query("select 1"));
 		await expectInherited(closed.promise().query("select 1"));
@@ -198,7 +199,7 @@ describe("a guarded connection after a process change", () => {
 		const connection = await openConnection();
 		const before = idOf(connection);
 		expect((await ask("select id from information_schema.processlist where id = ?", [before])).length).to.equal(1);
-		reportProcessChange();
+		pretendFork();
 		expect(connection.threadId).to.equal(null);
 		expect({ ...connection }.threadId).to.equal(null);
 	});
@@ -220,7 +221,7 @@ describe("a guarded connection after a process change", () => {
 			const connecting = rejection(connected(connection));
 			const queued = rejection(connection.promise().query("select 1"));
 			await untilTrue(() => proxy.clients.length === 1 && (proxy.isSilent || proxy.bytes > 0), { what: "it has begun" });
-			reportProcessChange();
+			pretendFork();
 			expect(await connecting).to.be.instanceOf(InheritedConnectionError);
 			expect(await queued).to.be.instanceOf(InheritedConnectionError);
 			await untilTrue(() => proxy.open === 0, { what: "the socket was closed" });
@@ -237,7 +238,7 @@ describe("a guarded connection after a process change", () => {
 		const connection = await openConnection();
 		const [running, refused] = [new Callback(), new Callback()];
 		connection.query({ sql: "select sleep(60)", timeout: 50 }, running.call);
-		reportProcessChange();
+		pretendFork();
 		connection.query({ sql: "select sleep(60)", timeout: 50 }, refused.call);
 		// Longer than both.
 		await ask("select sleep(0.1)");
@@ -253,7 +254,7 @@ describe("a guarded connection after a process change", () => {
 		const id = idOf(connection);
 		await connection.promise().beginTransaction();
 		await connection.promise().query(`insert into ${table} values (1)`);
-		reportProcessChange();
+		pretendFork();
 		await expectInherited(connection.promise().commit());
 		await untilGone(id);
 		expect(await ask(`select * from ${table}`)).to.deep.equal([]);
@@ -279,7 +280,7 @@ describe("a guarded connection after a process change", () => {
 		await asked.promise;
 		source.push("1\n");
 		await settle();
-		reportProcessChange();
+		pretendFork();
 		expect(await loading).to.be.instanceOf(InheritedConnectionError);
 		source.push("2\n");
 		source.push(null);

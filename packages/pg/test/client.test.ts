@@ -1,10 +1,11 @@
 import { Socket } from "node:net";
 import { inspect } from "node:util";
-import { InheritedConnectionError, reportProcessChange } from "@forksafe/core";
+import { InheritedConnectionError } from "@forksafe/core";
 import { expect } from "chai";
 import pg from "pg";
 import Cursor from "pg-cursor";
 import { FakeProcess } from "../../../test/support/fake-process.ts";
+import { forkUnnoticed, pretendFork } from "../../../test/support/pretend-fork.ts";
 import { rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { Client, type ClientConfig } from "../src/index.ts";
@@ -141,7 +142,7 @@ describe("Client", () => {
 
 	it("belongs to the process that connects it, whoever made it", async () => {
 		const client = new Client({ connectionString: databaseUrl() });
-		reportProcessChange();
+		pretendFork();
 		expect(client.isInherited()).to.equal(false);
 		afterThisTest(() => client.end());
 		await client.connect();
@@ -153,7 +154,7 @@ describe("Client", () => {
 		const client = await openClient();
 		await client.end();
 		await settle();
-		reportProcessChange();
+		pretendFork();
 		expect(client.isDiscarded).to.equal(false);
 	});
 });
@@ -161,7 +162,7 @@ describe("Client", () => {
 describe("a client after a process change", () => {
 	it("rejects every query, with a promise, a callback and a query object", async () => {
 		const client = await openClient();
-		const change = reportProcessChange();
+		const change = pretendFork();
 		expect(client).to.include({ isDiscarded: true });
 		expect(client.isInherited()).to.equal(true);
 		const error = await rejection(client.query("select 1"));
@@ -180,7 +181,7 @@ describe("a client after a process change", () => {
 		const client = await openClient();
 		const order: number[] = [];
 		const queries = [0, 1, 2].map((n) => rejection(client.query("select pg_sleep(60)")).finally(() => order.push(n)));
-		reportProcessChange();
+		pretendFork();
 		for (const query of queries) expect(await query).to.be.instanceOf(InheritedConnectionError);
 		expect(order).to.deep.equal([0, 1, 2]);
 	});
@@ -188,7 +189,7 @@ describe("a client after a process change", () => {
 	it("gives each query an error of its own, for whoever gets it may write into it", async () => {
 		const client = await openClient();
 		const queries = [client.query("select pg_sleep(60)"), client.query("select 1")].map(rejection);
-		reportProcessChange();
+		pretendFork();
 		const errors = await Promise.all([...queries, rejection(client.query("select 2")), rejection(client.query("select 3"))]);
 		for (const error of errors) error.message = `secret - ${error.message}`;
 		expect(new Set(errors).size).to.equal(4);
@@ -198,7 +199,7 @@ describe("a client after a process change", () => {
 	it("rejects what is in a pipeline, sent or not", async () => {
 		const client = await openClient({ pipeline: true } as pg.ClientConfig);
 		const queries = ["select pg_sleep(60)", "select 1", "select 2"].map((text) => rejection(client.query(text)));
-		reportProcessChange();
+		pretendFork();
 		for (const query of [...queries, rejection(client.query("select 3"))]) {
 			expect(await query).to.be.instanceOf(InheritedConnectionError);
 		}
@@ -208,7 +209,7 @@ describe("a client after a process change", () => {
 		const client = await openClient();
 		const named = { name: "sum", text: "select $1::int + 1 as sum", values: [1] };
 		await client.query(named);
-		reportProcessChange();
+		pretendFork();
 		await expectInherited(client.query(named));
 	});
 
@@ -220,7 +221,7 @@ describe("a client after a process change", () => {
 		const client = await openClient({ application_name: applicationName });
 		await client.query("begin");
 		await client.query(`insert into ${table} values (1)`);
-		reportProcessChange();
+		forkUnnoticed();
 		await expectInherited(client.query("commit"));
 		await untilSessions(applicationName, 0);
 		expect(await ask(`select * from ${table}`)).to.deep.equal([]);
@@ -228,7 +229,7 @@ describe("a client after a process change", () => {
 
 	it("ends at once, as often as it is asked to", async () => {
 		const client = await openClient();
-		reportProcessChange();
+		pretendFork();
 		await client.end();
 		await new Promise<void>((resolve) => client.end(() => resolve()));
 		await untilClosed(client);
@@ -239,7 +240,7 @@ describe("a client after a process change", () => {
 		const client = await openClient();
 		const key = [client.processID, client.secretKey].map(String);
 		expect(inspect(client, { showHidden: true, depth: 0 })).to.include(key[0] as string);
-		reportProcessChange();
+		pretendFork();
 		expect(client.processID).to.equal(undefined);
 		expect(client.secretKey).to.equal(undefined);
 		const shown = inspect(client, { showHidden: true, depth: 0 });
@@ -266,11 +267,11 @@ describe("a client after a process change", () => {
 		await client.query("listen news");
 		const errors: Error[] = [];
 		client.on("error", (error) => errors.push(error));
-		const change = reportProcessChange();
+		const change = pretendFork();
 		client.discard(change);
 		expect(errors).to.deep.equal([]);
 		await untilClosed(client);
-		reportProcessChange();
+		pretendFork();
 		await settle();
 		expect(errors).to.have.lengthOf(1);
 		expect(errors[0]).to.be.instanceOf(InheritedConnectionError).with.property("change", change);
@@ -281,7 +282,7 @@ describe("a client after a process change", () => {
 		await client.query("listen news");
 		let ends = 0;
 		client.on("end", () => ends++);
-		reportProcessChange();
+		pretendFork();
 		await untilTrue(() => ends > 0, { what: "the end was emitted" });
 		await settle();
 		expect(ends).to.equal(1);
@@ -295,7 +296,7 @@ describe("a client after a process change", () => {
 		client.on("error", (error) => errors.push(error));
 		const connecting = rejection(client.connect());
 		await untilTrue(() => proxy.bytes > 0, { what: "the start-up message has arrived" });
-		reportProcessChange();
+		pretendFork();
 		expect(await connecting).to.be.instanceOf(InheritedConnectionError);
 		await untilTrue(() => proxy.open === 0, { what: "the socket was closed" });
 		await settle();
@@ -304,7 +305,7 @@ describe("a client after a process change", () => {
 
 	it("cannot be connected again", async () => {
 		const client = await openClient();
-		reportProcessChange();
+		pretendFork();
 		await expectInherited(client.connect());
 		await expectInherited(
 			new Promise((resolve, reject) => client.connect((failure: Error | null) => (failure ? reject(failure) : resolve(0)))),
@@ -322,7 +323,7 @@ describe("a cursor after a process change", () => {
 			const client = await openClient();
 			const cursor = client.query(new Cursor("select * from generate_series(1, 5)"));
 			await prepare(cursor);
-			reportProcessChange();
+			pretendFork();
 			await settle();
 			await expectInherited(cursor.read(1));
 			await cursor.close();
@@ -334,7 +335,7 @@ describe("a cursor after a process change", () => {
 		const client = await openClient();
 		const cursor = client.query(new Cursor("select pg_sleep(60)"));
 		const reading = rejection(cursor.read(1));
-		reportProcessChange();
+		pretendFork();
 		expect(await reading).to.be.instanceOf(InheritedConnectionError);
 		await cursor.close();
 	});
@@ -344,13 +345,13 @@ describe("a cursor after a process change", () => {
 		const cursor = client.query(new Cursor("select * from generate_series(1, 5)"));
 		await cursor.read(1);
 		const closing = cursor.close();
-		reportProcessChange();
+		pretendFork();
 		await closing;
 	});
 
 	it("that is asked for only now rejects its read", async () => {
 		const client = await openClient();
-		reportProcessChange();
+		pretendFork();
 		const cursor = client.query(new Cursor("select 1"));
 		await expectInherited(cursor.read(1));
 		await cursor.close();
@@ -361,7 +362,7 @@ describe("a cursor after a process change", () => {
 		const client = await pool.connect();
 		const cursor = client.query(new Cursor("select * from generate_series(1, 5)"));
 		await cursor.read(1);
-		reportProcessChange();
+		pretendFork();
 		await cursor.close();
 		client.release();
 		expect(pool).to.include({ totalCount: 0, idleCount: 0 });

@@ -1,23 +1,16 @@
 import { randomUUID } from "node:crypto";
 import { type ConnectionOptions, createConnection, type Connection as MysqlConnection } from "mysql2";
 import { afterThisTest } from "../../../../test/support/after-this-test.ts";
-import { FakeProcess } from "../../../../test/support/fake-process.ts";
 import { askMariadb } from "../../../../test/support/mariadb.ts";
 import { mariadbUrl, type Transport } from "../../../../test/support/server-urls.ts";
 import { untilTrue } from "../../../../test/support/until-true.ts";
 import { type Guarded, type GuardOptions, guard } from "../../src/index.ts";
 import type { MysqlConnectionInternals } from "../../src/mysql-internals.ts";
 
+export { forkUnnoticed } from "../../../../test/support/pretend-fork.ts";
 export { afterThisTest };
 
 export type GuardedConnection = MysqlConnection & Guarded;
-
-/** This process is a child that nobody has told so, until the end of the test. */
-export function forkUnnoticed(): void {
-	const fake = new FakeProcess();
-	afterThisTest(async () => fake.restore());
-	fake.fork(4_000_000, 3_999_999);
-}
 
 /** What nobody else on the server has. */
 export function uniqueName(): string {
