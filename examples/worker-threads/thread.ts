@@ -1,0 +1,38 @@
+/** A thread: places an order, and another, until it is told to stop. */
+import process from "node:process";
+import { setTimeout as delay } from "node:timers/promises";
+import { parentPort, threadId } from "node:worker_threads";
+import { currentGeneration } from "@forksafe/core";
+import { shutDown } from "../shutdown.ts";
+import { pool } from "./database.ts";
+
+let isStopping = false;
+console.log(`thread ${threadId}: pid ${process.pid}, ppid ${process.ppid}, generation ${currentGeneration()}`);
+
+const work = keepOrdering();
+
+// Signals, `disconnect` and PM2's message reach the main thread only. Here `process.exit()` ends the thread.
+parentPort?.once("message", () => {
+	void shutDown({
+		finishWork() {
+			isStopping = true;
+			return work;
+		},
+		endPools: () => pool.end(),
+	});
+});
+
+async function keepOrdering(): Promise<void> {
+	while (!isStopping) {
+		await placeOrder(crypto.randomUUID());
+		parentPort?.postMessage("done");
+	}
+}
+
+async function placeOrder(id: string): Promise<void> {
+	using client = await pool.connect();
+	await client.query("begin");
+	await client.query("insert into example_orders values ($1, $2)", [id, threadId]);
+	await delay(50);
+	await client.query("commit");
+}

@@ -1,0 +1,8 @@
+/** See without-shutdown.ts. */
+export const shutdownMillis = 0;
+
+export function shutDownWhenAsked(): void {}
+
+export async function shutDown(): Promise<void> {
+	process.exit();
+}
