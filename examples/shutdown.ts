@@ -1,29 +1,27 @@
-/** How each of the examples ends: nobody is cut off who can be done in time, and the server is left with no session. */
+/** How each of the examples ends: who can be done in time is not cut off, and the server is left with no session. */
 import cluster from "node:cluster";
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
+import { suspendAll } from "@forksafe/core";
 
-/** Less than the 1600 ms after which PM2 kills a process that it has asked to end. */
+/** PM2 kills a process 1600 ms after it has asked it to end. */
 export const shutdownMillis = Number(process.env["SHUTDOWN_MILLIS"] ?? 1_400);
+/** For a process or thread that another one waits for. */
+export const workerShutdownMillis = 0.8 * shutdownMillis;
+/** For the connections that are ended at the deadline, to say so to the server. */
+const closeMillis = 100;
 
-/** What there is to end. */
-export interface ShutdownOptions {
-	/** Takes no more work, and resolves when all that is under way is done. */
-	readonly finishWork: () => Promise<unknown>;
-	/** Closes the connections. */
-	readonly endPools: () => Promise<unknown>;
-	/** So long both may take. @default shutdownMillis */
-	readonly deadlineMillis?: number;
-}
+/** Takes no more work, and resolves when all that is under way is done. */
+export type FinishWork = () => Promise<unknown>;
 
 /** Shuts down, once, when this process is asked to in one of the ways that there are. */
-export function shutDownWhenAsked(options: ShutdownOptions): void {
+export function shutDownWhenAsked(finishWork: FinishWork, deadlineMillis = shutdownMillis): void {
 	let isAsked = false;
 	const ask = (reason: string): void => {
 		if (isAsked) return;
 		isAsked = true;
 		console.log(`${process.pid} shuts down: ${reason}`);
-		void shutDown(options);
+		void shutDown(finishWork, deadlineMillis);
 	};
 	process.on("SIGTERM", ask); // systemd, Docker, Kubernetes
 	process.on("SIGINT", ask); // PM2; and Ctrl-C, which reaches all processes of a terminal
@@ -38,16 +36,19 @@ export function shutDownWhenAsked(options: ShutdownOptions): void {
 }
 
 /** Shuts down now, and exits: in a worker thread the thread, else the process. */
-export async function shutDown({ finishWork, endPools, deadlineMillis = shutdownMillis }: ShutdownOptions): Promise<never> {
-	const inOrder = async (): Promise<void> => {
-		await finishWork();
-		await endPools();
-	};
-	// What is not committed by then is rolled back by the server, as when a process dies.
-	const late = delay(deadlineMillis).then(() => console.error(`${process.pid} is still at work after ${deadlineMillis} ms`));
-	await Promise.race([inOrder(), late]).catch((error: unknown) => {
+export async function shutDown(finishWork: FinishWork, deadlineMillis = shutdownMillis): Promise<never> {
+	const deadline = performance.now() + deadlineMillis;
+	const left = (): number => Math.max(1, deadline - performance.now());
+	try {
+		const late = delay(deadlineMillis).then(() => console.error(`${process.pid} is still at work after ${deadlineMillis} ms`));
+		await Promise.race([finishWork(), late]);
+		// Every pool of this process: who has a connection may finish, who wants one is refused, and at the deadline the server
+		// rolls back what is not committed.
+		const closed = suspendAll({ deadlineMillis: left(), acquires: "reject" });
+		await Promise.race([closed, delay(left() + closeMillis)]);
+	} catch (error) {
 		console.error(error);
 		process.exitCode = 1;
-	});
+	}
 	process.exit();
 }

@@ -3,12 +3,14 @@ import process from "node:process";
 import { ForkSafePostgresDialect } from "@forksafe/kysely";
 import { Kysely, sql } from "kysely";
 
+const { DATABASE_URL } = process.env;
+
 interface Database {
 	example_orders: { id: string; worker: number };
 }
 
 export const db = new Kysely<Database>({
-	dialect: new ForkSafePostgresDialect({ pool: { connectionString: process.env["DATABASE_URL"], max: 2 } }),
+	dialect: new ForkSafePostgresDialect({ pool: { connectionString: DATABASE_URL, max: 2 } }),
 });
 
 export async function createTables(): Promise<void> {

@@ -2,8 +2,8 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import process from "node:process";
-import { shutDownWhenAsked, shutdownMillis } from "../shutdown.ts";
-import { createTables, db } from "./database.ts";
+import { shutDownWhenAsked } from "../shutdown.ts";
+import { createTables } from "./database.ts";
 
 const { WORKERS = "4", ORDERS = "100" } = process.env;
 const outcomes = new Map<string, string>();
@@ -15,17 +15,14 @@ await createTables();
 const workers = Array.from({ length: Number(WORKERS) }, () => fork(new URL("./worker.ts", import.meta.url)));
 const ended = Promise.all(workers.map((worker) => once(worker, "exit")));
 
-shutDownWhenAsked({
-	async finishWork() {
-		isStopping = true;
-		for (const worker of workers) if (worker.connected) worker.send("shutdown");
-		await ended;
-		const done = [...outcomes.values()].filter((outcome) => outcome === "done");
-		console.log(`${done.length} of ${ORDERS} orders done by ${WORKERS} workers`);
-	},
-	endPools: () => db.destroy(),
-	deadlineMillis: shutdownMillis + 500, // each worker is to end by itself
-});
+async function finishWork(): Promise<void> {
+	isStopping = true;
+	for (const worker of workers) if (worker.connected) worker.send("shutdown");
+	await ended;
+	const done = [...outcomes.values()].filter((outcome) => outcome === "done");
+	console.log(`${done.length} of ${ORDERS} orders done by ${WORKERS} workers`);
+}
+shutDownWhenAsked(finishWork);
 
 const orders = Array.from({ length: Number(ORDERS) }, () => crypto.randomUUID()).values();
 for (const worker of workers) {

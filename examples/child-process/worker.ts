@@ -1,7 +1,7 @@
 /** Executes the orders that its parent sends, and tells of each what has become of it. */
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
-import { shutDownWhenAsked } from "../shutdown.ts";
+import { shutDownWhenAsked, workerShutdownMillis } from "../shutdown.ts";
 import { db } from "./database.ts";
 
 const underWay = new Set<Promise<void>>();
@@ -13,13 +13,10 @@ process.on("message", (message: unknown) => {
 	underWay.add(work);
 });
 
-shutDownWhenAsked({
-	async finishWork() {
-		isStopping = true;
-		await Promise.all(underWay);
-	},
-	endPools: () => db.destroy(),
-});
+shutDownWhenAsked(async () => {
+	isStopping = true;
+	await Promise.all(underWay);
+}, workerShutdownMillis);
 
 async function execute(id: string): Promise<void> {
 	let outcome = "refused";

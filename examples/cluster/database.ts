@@ -1,11 +1,14 @@
 /** Loaded by the primary and by each worker: each has a pool of its own. */
+import process from "node:process";
 import { ForkSafePostgres } from "@forksafe/knex";
 import knex from "knex";
+
+const { DATABASE_URL = "" } = process.env;
 
 /** 15 workers and the primary, 3 connections each: 48. PostgreSQL allows 100, unless it was told otherwise. */
 export const db = knex({
 	client: ForkSafePostgres,
-	connection: process.env["DATABASE_URL"],
+	connection: DATABASE_URL,
 	pool: { min: 0, max: 3 },
 });
 

@@ -3,8 +3,8 @@ import cluster, { type Worker } from "node:cluster";
 import { once } from "node:events";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { shutDownWhenAsked, shutdownMillis } from "../shutdown.ts";
-import { createTables, db } from "./database.ts";
+import { shutDownWhenAsked } from "../shutdown.ts";
+import { createTables } from "./database.ts";
 
 const { WORKERS = "15" } = process.env;
 let isStopping = false;
@@ -20,16 +20,13 @@ cluster.on("exit", (worker, code, signal) => {
 	cluster.fork();
 });
 
-shutDownWhenAsked({
-	async finishWork() {
-		isStopping = true;
-		const ended = workers().map((worker) => once(worker, "exit"));
-		cluster.disconnect();
-		await Promise.all(ended);
-	},
-	endPools: () => db.destroy(),
-	deadlineMillis: shutdownMillis + 500, // each worker is to end by itself
-});
+async function finishWork(): Promise<void> {
+	isStopping = true;
+	const ended = workers().map((worker) => once(worker, "exit"));
+	cluster.disconnect();
+	await Promise.all(ended);
+}
+shutDownWhenAsked(finishWork);
 // Who is still there had something to do that never let it hear of the end.
 process.on("exit", () => workers().forEach((worker) => void worker.process.kill("SIGKILL")));
 

@@ -5,7 +5,7 @@ import process from "node:process";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { closeServer } from "../close-server.ts";
-import { shutDownWhenAsked } from "../shutdown.ts";
+import { shutDownWhenAsked, workerShutdownMillis } from "../shutdown.ts";
 import { db } from "./database.ts";
 
 const { PORT = "3000" } = process.env;
@@ -20,7 +20,7 @@ const server = createServer((request, response) => {
 });
 server.listen(Number(PORT), "127.0.0.1");
 
-shutDownWhenAsked({ finishWork: () => closeServer(server), endPools: () => db.destroy() });
+shutDownWhenAsked(() => closeServer(server), workerShutdownMillis);
 
 async function answer({ pathname, searchParams }: URL, response: ServerResponse): Promise<void> {
 	if (pathname === "/file") {

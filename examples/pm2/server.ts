@@ -1,7 +1,7 @@
 /** One of the servers that PM2 looks after. */
 import { createServer } from "node:http";
-import process from "node:process";
 import type { AddressInfo } from "node:net";
+import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import { Pool } from "@forksafe/pg";
 import { closeServer } from "../close-server.ts";
@@ -21,7 +21,7 @@ const server = createServer((request, response) => {
 	);
 });
 
-shutDownWhenAsked({ finishWork: () => closeServer(server), endPools: () => pool.end() });
+shutDownWhenAsked(() => closeServer(server));
 
 await pool.query("create table if not exists example_orders (id text primary key, worker int not null)");
 server.listen(Number(PORT), "127.0.0.1", () => {
@@ -31,9 +31,15 @@ server.listen(Number(PORT), "127.0.0.1", () => {
 
 /** A transaction that takes as long as it is told, for you to reload meanwhile. */
 async function placeOrder(millis: number): Promise<void> {
-	using client = await pool.connect();
-	await client.query("begin");
-	await client.query("insert into example_orders values (gen_random_uuid(), $1)", [process.pid]);
-	await delay(millis);
-	await client.query("commit");
+	const client = await pool.connect();
+	try {
+		await client.query("begin");
+		await client.query("insert into example_orders values (gen_random_uuid(), $1)", [process.pid]);
+		await delay(millis);
+		await client.query("commit");
+		client.release();
+	} catch (error) {
+		client.release(true); // closes it: the server rolls back
+		throw error;
+	}
 }

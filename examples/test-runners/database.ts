@@ -3,5 +3,7 @@ import process from "node:process";
 import { ForkSafePostgres } from "@forksafe/knex";
 import knex from "knex";
 
+const { DATABASE_URL = "" } = process.env;
+
 // Knex keeps two connections, unless it is told otherwise. They let the process exit.
-export const db = knex({ client: ForkSafePostgres, connection: process.env["DATABASE_URL"] });
+export const db = knex({ client: ForkSafePostgres, connection: DATABASE_URL });

@@ -2,7 +2,9 @@
 import process from "node:process";
 import { Pool } from "@forksafe/pg";
 
-export const pool = new Pool({ connectionString: process.env["DATABASE_URL"], max: 2 });
+const { DATABASE_URL } = process.env;
+
+export const pool = new Pool({ connectionString: DATABASE_URL, max: 2 });
 
 export async function createTables(): Promise<void> {
 	await pool.query("create table if not exists example_orders (id text primary key, worker int not null)");

@@ -3,7 +3,7 @@ import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import { parentPort, threadId } from "node:worker_threads";
 import { currentGeneration } from "@forksafe/core";
-import { shutDown } from "../shutdown.ts";
+import { shutDown, workerShutdownMillis } from "../shutdown.ts";
 import { pool } from "./database.ts";
 
 let isStopping = false;
@@ -13,13 +13,8 @@ const work = keepOrdering();
 
 // Signals, `disconnect` and PM2's message reach the main thread only. Here `process.exit()` ends the thread.
 parentPort?.once("message", () => {
-	void shutDown({
-		finishWork() {
-			isStopping = true;
-			return work;
-		},
-		endPools: () => pool.end(),
-	});
+	isStopping = true;
+	void shutDown(() => work, workerShutdownMillis);
 });
 
 async function keepOrdering(): Promise<void> {
@@ -30,9 +25,15 @@ async function keepOrdering(): Promise<void> {
 }
 
 async function placeOrder(id: string): Promise<void> {
-	using client = await pool.connect();
-	await client.query("begin");
-	await client.query("insert into example_orders values ($1, $2)", [id, threadId]);
-	await delay(50);
-	await client.query("commit");
+	const client = await pool.connect();
+	try {
+		await client.query("begin");
+		await client.query("insert into example_orders values ($1, $2)", [id, threadId]);
+		await delay(50);
+		await client.query("commit");
+		client.release();
+	} catch (error) {
+		client.release(true); // closes it: the server rolls back
+		throw error;
+	}
 }

@@ -12,7 +12,9 @@ describe("the example of child_process.fork", () => {
 	it("ends when all is done, with its workers and their sessions", async () => {
 		const example = startExample(main, { env: { WORKERS: "2", ORDERS: "20" } });
 		expect(await example.ended, example.output()).to.include({ exitCode: 0 });
-		expect(example.output()).to.match(/(\d+ shuts down: disconnect\s+){2}\d+ shuts down: nothing left to do\s+20 of 20 orders done/);
+		expect(example.output()).to.match(
+			/(\d+ shuts down: disconnect\s+){2}\d+ shuts down: nothing left to do\s+20 of 20 orders done/,
+		);
 		await example.leftNothing();
 		expect(await orders()).to.deep.equal({ count: 20, workers: 2 });
 	});
@@ -29,7 +31,9 @@ describe("the example of child_process.fork", () => {
 		const ending = await example.ended;
 		expect(ending, example.output()).to.include({ exitCode: 0 });
 		expect(ending.millis).to.be.lessThan(8_000);
-		expect(example.output()).to.include("2 of 100 orders done by 2 workers").and.not.match(/still at work|Error/);
+		expect(example.output())
+			.to.include("2 of 100 orders done by 2 workers")
+			.and.not.match(/still at work|Error/);
 		await example.leftNothing();
 		expect(await orders()).to.deep.equal({ count: 2, workers: 2 });
 	});

@@ -21,7 +21,9 @@ describe("the example of worker threads", () => {
 		const ending = await example.ended;
 		expect(ending, example.output()).to.include({ exitCode: 0 });
 		expect(ending.millis).to.be.lessThan(8_000);
-		expect(example.output()).to.match(/\n\d+ orders done by 2 threads/).and.not.match(/still at work|Error/);
+		expect(example.output())
+			.to.match(/\n\d+ orders done by 2 threads/)
+			.and.not.match(/still at work|Error/);
 		await example.leftNothing();
 		expect((await orders()).workers).to.equal(2);
 	});

@@ -72,7 +72,7 @@ export function startExample(url: URL, options: ExampleOptions = {}): RunningExa
 		async said(pattern) {
 			const found = (): RegExpExecArray | null => pattern.exec(output.toString());
 			await untilTrue(() => found() !== null, { what: `the example says ${pattern}`, deadlineMillis }).catch((error: Error) => {
-				throw new Error(`${error.message}\n${output}`);
+				throw new Error(`${error.message}\n${output.toString()}`);
 			});
 			return found() as RegExpExecArray;
 		},

@@ -1,5 +1,6 @@
 /** See without-shutdown.ts. */
 export const shutdownMillis = 0;
+export const workerShutdownMillis = 0;
 
 export function shutDownWhenAsked(): void {}
 
