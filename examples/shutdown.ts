@@ -5,7 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { suspendAll } from "@forksafe/core";
 
 /** PM2 kills a process 1600 ms after it has asked it to end. */
-export const shutdownMillis = Number(process.env["SHUTDOWN_MILLIS"] ?? 1_400);
+export const shutdownMillis = Number(process.env["SHUTDOWN_MILLIS"] ?? 1_200);
 /** For a process or thread that another one waits for. */
 export const workerShutdownMillis = 0.8 * shutdownMillis;
 /** For the connections that are ended at the deadline, to say so to the server. */

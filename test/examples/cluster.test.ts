@@ -47,6 +47,23 @@ describe("the example of cluster", () => {
 		await example.leftNothing();
 	});
 
+	it("finishes also what nobody waits for any more", async () => {
+		const example = startExample(main, { env: { WORKERS: "2", SHUTDOWN_MILLIS: "10000" } });
+		const at = await listening(example);
+		const lock = await lockTable("example_orders");
+		const request = get(`${at}/order`).on("error", () => {});
+		await lock.waiters(1);
+		request.destroy();
+
+		example.kill("SIGTERM");
+		await untilRefused(at);
+		await lock.release();
+
+		expect(await example.ended, example.output()).to.include({ exitCode: 0 });
+		expect((await orders()).count).to.equal(1);
+		await example.leftNothing();
+	});
+
 	it("finishes what is under way on Ctrl-C, of which the workers hear as soon as the primary", async () => {
 		const example = startExample(main, { env: { WORKERS: "2", SHUTDOWN_MILLIS: "10000" } });
 		const at = await listening(example);
