@@ -11,7 +11,8 @@ import { lockTable } from "../support/table-lock.ts";
 
 const main = new URL("../../examples/cluster/main.ts", import.meta.url);
 
-describe("the example of cluster", () => {
+describe("the example of cluster", function () {
+	this.timeout(120_000); // many processes start, and the machine may be busy
 	const orders = useOrders();
 
 	it("loses what is under way without its shutdown", async () => {

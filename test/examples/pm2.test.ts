@@ -19,7 +19,8 @@ const ecosystem = fileURLToPath(new URL("../../examples/pm2/ecosystem.config.cjs
 // PM2 is a dependency of the example.
 const binary = createRequire(ecosystem).resolve("pm2/bin/pm2");
 
-describe("the example of PM2's cluster mode", () => {
+describe("the example of PM2's cluster mode", function () {
+	this.timeout(120_000); // many processes start, and the machine may be busy
 	const orders = useOrders();
 
 	it("reloads and stops: what is under way is finished, nobody has to be killed, and no session is left", async () => {
