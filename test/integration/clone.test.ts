@@ -32,6 +32,13 @@ async function sentFrom(ports: readonly number[], server: number): Promise<Reado
 	return sent;
 }
 
+/** Before and after a while in which nothing is to happen. */
+async function watch(ports: readonly number[], server: number): Promise<ReadonlyMap<number, Sent>[]> {
+	const before = await sentFrom(ports, server);
+	await delay(watchedMillis);
+	return [before, await sentFrom(ports, server)];
+}
+
 function portOf(address: string): number {
 	return Number(address.slice(address.lastIndexOf(":") + 1));
 }
@@ -60,25 +67,22 @@ describe("a cloned machine", () => {
 			}
 			const server = Number(new URL(url).port || 5432);
 			let ports: readonly number[] = [];
-			let before: ReadonlyMap<number, Sent> | undefined;
-			let after: ReadonlyMap<number, Sent> | undefined;
+			let watched: ReturnType<typeof watch> | undefined;
 			const { reports, output, exitCode } = await runProgram(program, {
 				deadlineMillis: 30_000,
 				args: [device.path],
 				env: { DATABASE_URL: url },
-				onReport: async ({ pid, ...line }) => {
+				onReport: ({ pid, ...line }) => {
 					if (line.kind !== "report") return;
 					if (Array.isArray(line.value)) {
 						ports = line.value as number[];
 						device.write({ generation: 1n });
 					} else {
-						before = await sentFrom(ports, server);
-						await delay(watchedMillis);
-						after = await sentFrom(ports, server);
-						process.kill(pid, "SIGUSR2");
+						watched = watch(ports, server).finally(() => process.kill(pid, "SIGUSR2"));
 					}
 				},
 			});
+			const [before, after] = (await watched) ?? [];
 			const [, inClone] = reports.map((line) => (line.kind === "report" ? line.value : line));
 			expect(inClone, output).to.deep.equal({ refused: "ERR_FORKSAFE_INHERITED", asked: { n: 1 }, own: 2 });
 			expect([...(before?.keys() ?? [])], "sockets of the original")

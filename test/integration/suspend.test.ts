@@ -19,6 +19,17 @@ async function countSessions(url: string): Promise<number> {
 	return rows[0]?.count ?? -1;
 }
 
+/** The process runs on, is stopped while the server is restarted, goes on, and is told to resume. */
+async function passTime(pid: number, server: EmbeddedServer): Promise<void> {
+	await delay(pauseMillis);
+	process.kill(pid, "SIGSTOP");
+	await server.halt();
+	await server.resume();
+	await delay(pauseMillis);
+	process.kill(pid, "SIGCONT");
+	process.kill(pid, "SIGUSR2");
+}
+
 describe("a process whose pools are suspended", () => {
 	let server: EmbeddedServer;
 
@@ -39,15 +50,7 @@ describe("a process whose pools are suspended", () => {
 			env: { DATABASE_URL: server.url },
 			onReport: ({ pid, ...line }) => {
 				if (line.kind !== "report" || line.value !== "suspended") return;
-				whileSuspended = countSessions(server.url).finally(async () => {
-					await delay(pauseMillis);
-					process.kill(pid, "SIGSTOP");
-					await server.halt();
-					await server.resume();
-					await delay(pauseMillis);
-					process.kill(pid, "SIGCONT");
-					process.kill(pid, "SIGUSR2");
-				});
+				whileSuspended = countSessions(server.url).finally(() => void passTime(pid, server));
 			},
 		});
 		expect(await whileSuspended, "sessions while suspended").to.equal(0);

@@ -18,7 +18,7 @@ import { connectionHolders, type SuspendOptions } from "./process-identity.ts";
  */
 export async function suspendAll(options: SuspendOptions = {}): Promise<void> {
 	checkSuspendOptions(options);
-	await Promise.all(connectionHolders().map((holder) => holder.suspend?.(options)));
+	await Promise.all(connectionHolders().map(async (holder) => holder.suspend?.(options)));
 }
 
 /** Opens every pool of this process that is suspended (`pool.resume()`). They connect when they are asked for a connection. */
