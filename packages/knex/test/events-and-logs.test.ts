@@ -1,8 +1,8 @@
 /** https://knexjs.org/guide/interfaces.html#events, and the options `debug`, `log` and `asyncStackTraces`. */
 import { once } from "node:events";
-import { reportProcessChange } from "@forksafe/core";
 import { expect } from "chai";
 import type { Knex } from "knex";
+import { pretendFork } from "../../../test/support/pretend-fork.ts";
 import { rejection } from "../../../test/support/promises.ts";
 import { destroyAll, hold } from "./support/database.ts";
 import { subjects } from "./support/subjects.ts";
@@ -116,7 +116,7 @@ for (const subject of subjects) {
 		it("go on after a process change, and after destroy() and initialize()", async () => {
 			const seen: string[] = [];
 			db.on("query", ({ sql }) => seen.push(sql));
-			reportProcessChange();
+			pretendFork();
 			await db.raw("select 2");
 			expect(seen.at(-1)).to.equal("select 2");
 			await db.destroy();

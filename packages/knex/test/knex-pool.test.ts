@@ -1,10 +1,11 @@
 /** https://knexjs.org/guide/#pool. What ours does beyond that is in pool-options.test.ts, destroy.test.ts and time-outs.test.ts. */
 import { promisify } from "node:util";
-import { OptionError, reportProcessChange } from "@forksafe/core";
+import { OptionError } from "@forksafe/core";
 import { type Client, Pool as GuardedPool } from "@forksafe/pg";
 import { expect } from "chai";
 import type { Knex } from "knex";
 import pg from "pg";
+import { pretendFork } from "../../../test/support/pretend-fork.ts";
 import { follow, rejection, settle, thrown } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { backendOf, destroyAll, hold, open, poolOf, serverConnection, sessions } from "./support/database.ts";
@@ -166,7 +167,7 @@ for (const subject of subjects) {
 					const { db: owner } = subject.open({ pool: one });
 					const borrower = subject.openOver(poolOf(owner));
 					const before = await backendOf(borrower);
-					reportProcessChange();
+					pretendFork();
 					const after = await backendOf(borrower);
 					expect(after !== before).to.equal(subject.isOurs);
 					expect(await backendOf(owner)).to.equal(after);
@@ -276,7 +277,7 @@ for (const subject of subjects) {
 				const { db } = subject.open({ pool: one });
 				await backendOf(db);
 				const seen = listen(db);
-				reportProcessChange();
+				pretendFork();
 				await backendOf(db);
 				const known = ["acquireRequest", "acquireSuccess", "release"];
 				const afresh = ["acquireRequest", "createRequest", "createSuccess", "acquireSuccess", "release"];

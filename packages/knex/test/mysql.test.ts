@@ -3,10 +3,11 @@ import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { type AddressInfo, type connect, createServer } from "node:net";
 import { fileURLToPath } from "node:url";
-import { InheritedConnectionError, PoolClosedError, ProcessChangedError, reportProcessChange } from "@forksafe/core";
+import { InheritedConnectionError, PoolClosedError, ProcessChangedError } from "@forksafe/core";
 import { expect } from "chai";
 import knex, { type Knex } from "knex";
 import { FakeProcess } from "../../../test/support/fake-process.ts";
+import { pretendFork } from "../../../test/support/pretend-fork.ts";
 import { runProgram } from "../../../test/support/program.ts";
 import { follow, rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
@@ -207,7 +208,7 @@ describe("over MariaDB, after a process change", () => {
 		const { db } = await openMysql();
 		const pool = mysqlPoolOf(db);
 		const before = await sessionOf(db);
-		reportProcessChange();
+		pretendFork();
 		expect(pool.numFree()).to.equal(0);
 		expect(await sessionOf(db)).not.to.equal(before);
 		expect(db.client.pool).to.equal(pool);
@@ -216,7 +217,7 @@ describe("over MariaDB, after a process change", () => {
 	it("a connection that was taken rejects, and has no threadId", async () => {
 		const { db } = await openMysql({ pool: { min: 0, max: 1 } });
 		const held = await holdMysql(db);
-		const change = reportProcessChange();
+		const change = pretendFork();
 		expect(await rejection(sessionOf(db, held)))
 			.to.be.instanceOf(InheritedConnectionError)
 			.and.to.include({ change });
@@ -231,7 +232,7 @@ describe("over MariaDB, after a process change", () => {
 		await untilRunning(name, "select sleep(60)");
 		const waiting = follow(sessionOf(db));
 		await untilTrue(() => mysqlPoolOf(db).numPendingAcquires() === 1, { what: "it waits" });
-		reportProcessChange();
+		pretendFork();
 		await settle();
 		expect(running.reason).to.be.instanceOf(InheritedConnectionError);
 		expect(waiting.reason).to.be.instanceOf(ProcessChangedError);
@@ -241,7 +242,7 @@ describe("over MariaDB, after a process change", () => {
 		const { db, name } = await openMysql({ pool: { min: 0, max: 1 } });
 		const connecting = follow(holdMysql(db));
 		await untilTrue(() => mysqlPoolOf(db).numPendingCreates() === 1, { what: "it connects" });
-		reportProcessChange();
+		pretendFork();
 		await settle();
 		expect(connecting.reason).to.be.instanceOf(ProcessChangedError);
 		await untilTrue(async () => (await sessionsOf(name)).length === 0, { what: "nothing is left open" });
@@ -255,7 +256,7 @@ describe("over MariaDB, after a process change", () => {
 		await trx("words").insert({ word: "one" });
 		const nested = await trx.transaction();
 		for (const { executionPromise } of [trx, nested]) follow(executionPromise);
-		reportProcessChange();
+		pretendFork();
 		expect(await rejection(trx("words").insert({ word: "two" }).then())).to.be.instanceOf(InheritedConnectionError);
 		expect(await rejection(Promise.resolve(nested.commit()))).to.be.instanceOf(InheritedConnectionError);
 		expect(await rejection(Promise.resolve(trx.commit()))).to.be.instanceOf(InheritedConnectionError);
@@ -267,7 +268,7 @@ describe("over MariaDB, after a process change", () => {
 		const { db } = await openMysql();
 		const read = async (): Promise<void> => {
 			for await (const { seq } of db.raw("select seq from seq_1_to_100000").stream({ highWaterMark: 2 })) {
-				if (seq === 10) reportProcessChange();
+				if (seq === 10) pretendFork();
 			}
 		};
 		expect(await rejection(read())).to.be.instanceOf(InheritedConnectionError);

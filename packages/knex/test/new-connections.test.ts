@@ -1,7 +1,8 @@
 import { Socket } from "node:net";
-import { ProcessChangedError, reportProcessChange } from "@forksafe/core";
+import { ProcessChangedError } from "@forksafe/core";
 import type { Client } from "@forksafe/pg";
 import { expect } from "chai";
+import { pretendFork } from "../../../test/support/pretend-fork.ts";
 import { rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { destroyAll, open, poolOf, serverConnection, sessions } from "./support/database.ts";
@@ -73,7 +74,7 @@ describe("a new connection", () => {
 		});
 		const query = rejection(db.raw("select 1"));
 		await untilTrue(() => asked === 1, { what: "the function was asked" });
-		reportProcessChange();
+		pretendFork();
 		gate.resolve();
 		expect(await query).to.be.instanceOf(ProcessChangedError);
 		for (let turn = 0; turn < 5; turn++) await settle();

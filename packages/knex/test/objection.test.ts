@@ -1,8 +1,9 @@
-import { InheritedConnectionError, reportProcessChange } from "@forksafe/core";
+import { InheritedConnectionError } from "@forksafe/core";
 import { expect } from "chai";
 import type { Knex } from "knex";
 import { ForeignKeyViolationError, knexSnakeCaseMappers, NotFoundError, transaction, UniqueViolationError } from "objection";
 import { Author, Book, createTables } from "../../../test/support/objection-models.ts";
+import { pretendFork } from "../../../test/support/pretend-fork.ts";
 import { follow, rejection } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { ask, backendOf, destroyAll, newName, poolOf } from "./support/database.ts";
@@ -177,7 +178,7 @@ describe("Objection.js", () => {
 			it("models bound before are queried on a connection of the new process", async () => {
 				await Authors.query().insertGraph({ penName: "Ana", books: [{ title: "One" }] });
 				const before = await backendOf(db);
-				reportProcessChange();
+				pretendFork();
 				const [author] = await Authors.query().withGraphFetched("books");
 				expect(titlesAndTags(author)).to.deep.equal([["One", []]]);
 				expect(await backendOf(db)).not.to.equal(before);
@@ -187,7 +188,7 @@ describe("Objection.js", () => {
 				const trx = await transaction.start(Authors);
 				await Authors.query(trx).insert({ penName: "Ana" });
 				follow(trx.executionPromise);
-				const change = reportProcessChange();
+				const change = pretendFork();
 				const insert = Authors.query(trx).insert({ penName: "Ben" }).execute();
 				expect(await rejection(insert))
 					.to.be.instanceOf(InheritedConnectionError)
@@ -201,7 +202,7 @@ describe("Objection.js", () => {
 			it("a transaction of Model.transaction rejects, and what it has done is undone", async () => {
 				const begun = Authors.transaction(async (trx) => {
 					await Authors.query(trx).insert({ penName: "Ana" });
-					reportProcessChange();
+					pretendFork();
 					await Authors.query(trx).insertGraph({ penName: "Ben", books: [{ title: "One" }] });
 				});
 				expect(await rejection(begun)).to.be.instanceOf(InheritedConnectionError);

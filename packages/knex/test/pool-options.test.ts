@@ -1,8 +1,9 @@
 import { inspect } from "node:util";
-import { OptionError, type ProcessChange, QueueFullError, reportProcessChange } from "@forksafe/core";
+import { OptionError, type ProcessChange, QueueFullError } from "@forksafe/core";
 import { expect } from "chai";
 import type { Knex } from "knex";
 import { FakeProcess } from "../../../test/support/fake-process.ts";
+import { pretendFork } from "../../../test/support/pretend-fork.ts";
 import { rejection, settle, thrown } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { backendOf, destroyAll, hold, open, poolOf, serverConnection, sessions } from "./support/database.ts";
@@ -124,7 +125,7 @@ describe("pool options", () => {
 		};
 		const { db } = open({ pool });
 		await backendOf(db);
-		const change = reportProcessChange();
+		const change = pretendFork();
 		await backendOf(db);
 		expect(changes).to.deep.equal([change]);
 		expect(lines).to.have.lengthOf(1);

@@ -1,6 +1,7 @@
-import { InheritedConnectionError, ProcessChangedError, reportProcessChange } from "@forksafe/core";
+import { InheritedConnectionError, ProcessChangedError } from "@forksafe/core";
 import { expect } from "chai";
 import type { Knex } from "knex";
+import { pretendFork } from "../../../test/support/pretend-fork.ts";
 import { follow, rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { ask, backendOf, destroyAll, hold, newName, poolOf, sessions } from "./support/database.ts";
@@ -14,7 +15,7 @@ for (const { name, open } of guarded) {
 			const { db } = open();
 			const pool = poolOf(db);
 			const before = await backendOf(db);
-			reportProcessChange();
+			pretendFork();
 			expect(pool.numFree()).to.equal(0);
 			expect(await backendOf(db)).not.to.equal(before);
 			expect(db.client.pool).to.equal(pool);
@@ -29,7 +30,7 @@ for (const { name, open } of guarded) {
 			};
 			const { db } = open({ searchPath: "pg_catalog", pool: { min: 0, max: 1, afterCreate } });
 			await backendOf(db);
-			reportProcessChange();
+			pretendFork();
 			expect((await db.raw("show search_path")).rows).to.deep.equal([{ search_path: "pg_catalog" }]);
 			expect(prepared).to.equal(2);
 		});
@@ -38,7 +39,7 @@ for (const { name, open } of guarded) {
 			const { db } = open({ pool: { min: 0, max: 1 } });
 			const clone = db.withUserParams({ tenant: 5 });
 			const before = await backendOf(clone);
-			reportProcessChange();
+			pretendFork();
 			const after = await backendOf(clone);
 			expect(after).not.to.equal(before);
 			expect(await backendOf(db.withUserParams({ tenant: 6 }))).to.equal(after);
@@ -48,7 +49,7 @@ for (const { name, open } of guarded) {
 		it("a query on a connection taken before rejects with InheritedConnectionError", async () => {
 			const { db } = open({ pool: { min: 0, max: 1 } });
 			const held = await hold(db);
-			const change = reportProcessChange();
+			const change = pretendFork();
 			const error = await rejection(backendOf(db, held));
 			expect(error).to.be.instanceOf(InheritedConnectionError).and.to.include({ code: "ERR_FORKSAFE_INHERITED", change });
 			expect(held.processID).to.equal(undefined);
@@ -58,7 +59,7 @@ for (const { name, open } of guarded) {
 			const { db, name } = open();
 			const running = follow(Promise.resolve(db.raw("select pg_sleep(60)")));
 			await untilTrue(async () => (await sessions(name, "active")) === 1, { what: "the server is at it" });
-			const change = reportProcessChange();
+			const change = pretendFork();
 			await settle();
 			expect(running.reason).to.be.instanceOf(InheritedConnectionError).and.to.include({ change });
 		});
@@ -70,7 +71,7 @@ for (const { name, open } of guarded) {
 			await hold(db);
 			const waiting = follow(Promise.resolve(db(table).insert({ word: "one" })));
 			await untilTrue(() => poolOf(db).numPendingAcquires() === 1, { what: "it waits" });
-			const change = reportProcessChange();
+			const change = pretendFork();
 			await settle();
 			expect(waiting.reason)
 				.to.be.instanceOf(ProcessChangedError)
@@ -84,7 +85,7 @@ for (const { name, open } of guarded) {
 			const connecting = follow(hold(db));
 			await settle();
 			expect(poolOf(db).numPendingCreates()).to.equal(1);
-			reportProcessChange();
+			pretendFork();
 			await settle();
 			expect(connecting.reason).to.be.instanceOf(ProcessChangedError);
 			expect(poolOf(db).numPendingCreates()).to.equal(0);
@@ -101,7 +102,7 @@ for (const { name, open } of guarded) {
 			const { db } = open({ pool: { min: 0, max: 1, afterCreate } });
 			const waiting = follow(backendOf(db));
 			const inherited = await entered.promise;
-			reportProcessChange();
+			pretendFork();
 			gate.resolve();
 			expect(await backendOf(db)).to.be.a("number");
 			expect(waiting.reason).to.be.instanceOf(ProcessChangedError);
@@ -124,7 +125,7 @@ for (const { name, open } of guarded) {
 			it("rejects its next statement, and what its callback has done is undone", async () => {
 				const transaction = db.transaction(async (trx) => {
 					await trx(table).insert({ word: "one" });
-					reportProcessChange();
+					pretendFork();
 					await trx(table).insert({ word: "two" });
 				});
 				expect(await rejection(transaction)).to.be.instanceOf(InheritedConnectionError);
@@ -135,7 +136,7 @@ for (const { name, open } of guarded) {
 			it("rejects its commit too", async () => {
 				const trx = await db.transaction();
 				await trx(table).insert({ word: "one" });
-				reportProcessChange();
+				pretendFork();
 				// Knex alone tells it to executionPromise only, and resolves commit() in any case.
 				const execution = follow(trx.executionPromise);
 				expect(await rejection(trx.commit())).to.be.instanceOf(InheritedConnectionError);
@@ -148,7 +149,7 @@ for (const { name, open } of guarded) {
 				const nested = await trx.transaction();
 				follow(trx.executionPromise);
 				follow(nested.executionPromise);
-				reportProcessChange();
+				pretendFork();
 				expect(await rejection(Promise.resolve(nested.commit()))).to.be.instanceOf(InheritedConnectionError);
 				await trx.rollback();
 			});
@@ -157,7 +158,7 @@ for (const { name, open } of guarded) {
 				const transaction = db.transaction(async (outer) => {
 					await outer.transaction(async (inner) => {
 						await inner(table).insert({ word: "one" });
-						reportProcessChange();
+						pretendFork();
 						await inner(table).insert({ word: "two" });
 					});
 				});
@@ -169,7 +170,7 @@ for (const { name, open } of guarded) {
 		it("a connection that comes back changes nothing", async () => {
 			const { db } = open({ pool: { min: 0, max: 2 } });
 			const inherited = await hold(db);
-			reportProcessChange();
+			pretendFork();
 			const held = await hold(db);
 			for (const _ of [1, 2]) await db.client.releaseConnection(inherited);
 			expect(poolOf(db).numUsed()).to.equal(1);
@@ -180,7 +181,7 @@ for (const { name, open } of guarded) {
 		it("destroy() ends at once, whatever was held before, and initialize() begins anew", async () => {
 			const { db } = open({ pool: { min: 0, max: 1 } });
 			const inherited = await hold(db);
-			reportProcessChange();
+			pretendFork();
 			await db.destroy();
 			await db.client.releaseConnection(inherited);
 			db.initialize();

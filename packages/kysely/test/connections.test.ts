@@ -1,10 +1,11 @@
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { createServer } from "node:net";
-import { InheritedConnectionError, reportProcessChange } from "@forksafe/core";
+import { InheritedConnectionError } from "@forksafe/core";
 import { Pool } from "@forksafe/pg";
 import { expect } from "chai";
 import { CompiledQuery, type DatabaseConnection, Kysely, PostgresDialect } from "kysely";
+import { pretendFork } from "../../../test/support/pretend-fork.ts";
 import { follow, rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { ForkSafePostgresDialect, type ForkSafePostgresDialectConfig } from "../src/index.ts";
@@ -27,7 +28,7 @@ describe("a new connection", () => {
 		const before = [await backendOf(db), await backendOf(db)];
 		expect(before[0]).to.equal(before[1]);
 		expect([created, reserved]).to.deep.equal([1, 2]);
-		reportProcessChange();
+		pretendFork();
 		const after = [await backendOf(db), await backendOf(db)];
 		expect(after[0]).to.equal(after[1]).and.not.to.equal(before[0]);
 		expect([created, reserved]).to.deep.equal([2, 4]);
@@ -113,7 +114,7 @@ describe("a new connection", () => {
 		const first = follow(backendOf(db));
 		await started.promise;
 		await settle();
-		reportProcessChange();
+		pretendFork();
 		expect(await backendOf(db)).to.be.a("number");
 		expect(first.reason).to.be.instanceOf(InheritedConnectionError);
 		expect(created).to.equal(2);

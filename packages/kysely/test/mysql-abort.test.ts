@@ -1,5 +1,4 @@
 /** Kysely 0.29 and later, over MySQL and MariaDB. */
-import { reportProcessChange } from "@forksafe/core";
 import type { Pool } from "@forksafe/mysql2";
 import { expect } from "chai";
 import { type InflightQueryAbortStrategy, Kysely, MysqlDialect, sql } from "kysely";
@@ -7,6 +6,7 @@ import mysql from "mysql2";
 import { afterThisTest } from "../../../test/support/after-this-test.ts";
 import { FakeProcess } from "../../../test/support/fake-process.ts";
 import { hasAbortSignals } from "../../../test/support/kysely-version.ts";
+import { pretendFork } from "../../../test/support/pretend-fork.ts";
 import { follow, rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { ForkSafeMysqlDialect, type ForkSafeMysqlDialectConfig } from "../src/mysql-dialect.ts";
@@ -96,7 +96,7 @@ if (hasAbortSignals) {
 			const session = await sessionOf(db);
 			await cancelled(db, session);
 			await untilTrue(async () => !(await isRunning(session, "select sleep")), { what: "it was killed" });
-			reportProcessChange();
+			pretendFork();
 			await db.destroy();
 		});
 	});

@@ -1,5 +1,5 @@
 /** Over MySQL and MariaDB. What is the same over PostgreSQL is tested there; real forks: test/scenarios. */
-import { InheritedConnectionError, ProcessChangedError, reportProcessChange } from "@forksafe/core";
+import { InheritedConnectionError, ProcessChangedError } from "@forksafe/core";
 import type { Pool } from "@forksafe/mysql2";
 import { expect } from "chai";
 import { CompiledQuery, Kysely, MysqlDialect, sql } from "kysely";
@@ -7,6 +7,7 @@ import { Migrator } from "kysely/migration";
 import mysql from "mysql2";
 import { afterThisTest } from "../../../test/support/after-this-test.ts";
 import { askMariadb } from "../../../test/support/mariadb.ts";
+import { pretendFork } from "../../../test/support/pretend-fork.ts";
 import { follow, rejection, settle, thrown } from "../../../test/support/promises.ts";
 import { mariadbUrl } from "../../../test/support/server-urls.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
@@ -139,7 +140,7 @@ describe("ForkSafeMysqlDialect", () => {
 		await settle();
 		expect(waiting.state).to.equal("pending");
 		expect(pool.stats()).to.include({ used: 1, pending: 1 });
-		reportProcessChange();
+		pretendFork();
 		await theirs.destroy();
 	});
 
@@ -157,7 +158,7 @@ describe("ForkSafeMysqlDialect", () => {
 		});
 		const prepared = async (): Promise<unknown> => (await sql<{ n: number }>`select @prepared as n`.execute(db)).rows[0]?.n;
 		expect(await prepared()).to.equal(7);
-		reportProcessChange();
+		pretendFork();
 		expect(await prepared()).to.equal(7);
 		expect((await rejection(prepared())).message).to.equal("no");
 		expect(await prepared()).to.equal(7);
@@ -169,7 +170,7 @@ describe("over MariaDB, after a process change", () => {
 	it("a query runs on a connection of the new process", async () => {
 		const db = open();
 		const before = await sessionOf(db);
-		reportProcessChange();
+		pretendFork();
 		const after = await sessionOf(db);
 		expect(after).not.to.equal(before);
 		expect(await sessionOf(db)).to.equal(after);
@@ -182,7 +183,7 @@ describe("over MariaDB, after a process change", () => {
 		const running = follow(sql`select sleep(60)`.execute(trx));
 		const waiting = follow(sessionOf(db));
 		await untilTrue(() => pool.stats().pending === 1, { what: "it waits" });
-		reportProcessChange();
+		pretendFork();
 		await settle();
 		expect(running.reason).to.be.instanceOf(InheritedConnectionError);
 		expect(waiting.reason).to.be.instanceOf(ProcessChangedError);
@@ -194,7 +195,7 @@ describe("over MariaDB, after a process change", () => {
 		const db = open();
 		let seen = 0;
 		const reading = async (): Promise<void> => {
-			for await (const _ of stream(db)) if (++seen === 10) reportProcessChange();
+			for await (const _ of stream(db)) if (++seen === 10) pretendFork();
 		};
 		expect(await rejection(reading())).to.be.instanceOf(InheritedConnectionError);
 		expect(seen).to.be.below(1000);
@@ -203,7 +204,7 @@ describe("over MariaDB, after a process change", () => {
 	it("destroy() ends at once, whatever was held before", async () => {
 		const db = open();
 		await db.startTransaction().execute();
-		reportProcessChange();
+		pretendFork();
 		await db.destroy();
 	});
 });

@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
-import { InheritedConnectionError, ProcessChangedError, reportProcessChange } from "@forksafe/core";
+import { InheritedConnectionError, ProcessChangedError } from "@forksafe/core";
 import { Pool } from "@forksafe/pg";
 import { expect } from "chai";
 import { type Kysely, sql } from "kysely";
 import { Migrator } from "kysely/migration";
 import Cursor from "pg-cursor";
+import { pretendFork } from "../../../test/support/pretend-fork.ts";
 import { follow, rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { backendOf, destroyAll, open, poolOptions, sessions, type Tables } from "./support/database.ts";
@@ -15,7 +16,7 @@ describe("after a process change", () => {
 	it("a query runs on a connection of the new process", async () => {
 		const db = open({ pool: poolOptions() });
 		const before = await backendOf(db);
-		reportProcessChange();
+		pretendFork();
 		const after = await backendOf(db);
 		expect(after).not.to.equal(before);
 		expect(await backendOf(db)).to.equal(after);
@@ -30,7 +31,7 @@ describe("after a process change", () => {
 			},
 		});
 		const before = await backendOf(db);
-		reportProcessChange();
+		pretendFork();
 		expect(await backendOf(db)).not.to.equal(before);
 		expect(asked).to.equal(1);
 	});
@@ -40,7 +41,7 @@ describe("after a process change", () => {
 		const db = open({ pool });
 		const transaction = db.transaction().execute(async (trx) => {
 			await backendOf(trx);
-			reportProcessChange();
+			pretendFork();
 			await backendOf(trx);
 		});
 		expect(await rejection(transaction))
@@ -53,7 +54,7 @@ describe("after a process change", () => {
 	it("a controlled transaction rejects its statements, its savepoints and its end", async () => {
 		const db = open({ pool: poolOptions() });
 		const trx = await db.startTransaction().execute();
-		reportProcessChange();
+		pretendFork();
 		expect(await rejection(backendOf(trx))).to.be.instanceOf(InheritedConnectionError);
 		expect(await rejection(trx.savepoint("here").execute())).to.be.instanceOf(InheritedConnectionError);
 		expect(await rejection(trx.commit().execute())).to.be.instanceOf(InheritedConnectionError);
@@ -63,7 +64,7 @@ describe("after a process change", () => {
 	it("a connection whose transaction was rolled back in vain goes on rejecting with InheritedConnectionError", async () => {
 		const db = open({ pool: poolOptions() });
 		await db.connection().execute(async (own) => {
-			const transaction = own.transaction().execute(async () => reportProcessChange());
+			const transaction = own.transaction().execute(async () => pretendFork());
 			expect(await rejection(transaction)).to.be.instanceOf(InheritedConnectionError);
 			expect(await rejection(backendOf(own as Kysely<Tables>))).to.be.instanceOf(InheritedConnectionError);
 		});
@@ -72,7 +73,7 @@ describe("after a process change", () => {
 	it("a migration that was under way reports an InheritedConnectionError", async () => {
 		const db = open({ pool: poolOptions() });
 		const migrationTableSchema = `test-${randomUUID()}`;
-		const up = async (): Promise<void> => void reportProcessChange();
+		const up = async (): Promise<void> => void pretendFork();
 		const provider = { getMigrations: async () => ({ one: { up } }) };
 		const { error } = await new Migrator({ db, migrationTableSchema, provider }).migrateToLatest();
 		await db.schema.dropSchema(migrationTableSchema).cascade().execute();
@@ -84,7 +85,7 @@ describe("after a process change", () => {
 		const db = open({ pool: options });
 		const running = follow(sql`select pg_sleep(60)`.execute(db));
 		await untilTrue(async () => (await sessions(options.application_name, "active")) === 1, { what: "the server is at it" });
-		reportProcessChange();
+		pretendFork();
 		await settle();
 		expect(running.reason).to.be.instanceOf(InheritedConnectionError);
 	});
@@ -94,7 +95,7 @@ describe("after a process change", () => {
 		let seen = 0;
 		const reading = async (): Promise<void> => {
 			const rows = db.selectFrom(sql<{ n: number }>`generate_series(1, 1000)`.as<"n">("n")).selectAll();
-			for await (const _ of rows.stream(10)) if (++seen === 15) reportProcessChange();
+			for await (const _ of rows.stream(10)) if (++seen === 15) pretendFork();
 		};
 		expect(await rejection(reading())).to.be.instanceOf(InheritedConnectionError);
 		expect(seen).to.equal(20);
@@ -107,7 +108,7 @@ describe("after a process change", () => {
 		const trx = await db.startTransaction().execute();
 		const waiting = follow(backendOf(db));
 		await untilTrue(() => pool.waitingCount === 1, { what: "it waits" });
-		reportProcessChange();
+		pretendFork();
 		await settle();
 		expect(waiting.reason).to.be.instanceOf(ProcessChangedError).and.to.include({ code: "ERR_FORKSAFE_PROCESS_CHANGED" });
 		expect(trx.isTransaction).to.equal(true);
@@ -116,7 +117,7 @@ describe("after a process change", () => {
 	it("destroy() ends at once, whatever was held before", async () => {
 		const db = open({ pool: poolOptions() });
 		await db.startTransaction().execute();
-		reportProcessChange();
+		pretendFork();
 		await db.destroy();
 	});
 });

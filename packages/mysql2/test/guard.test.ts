@@ -1,7 +1,8 @@
-import { InheritedConnectionError, OptionError, type ProcessWatch, reportProcessChange } from "@forksafe/core";
+import { InheritedConnectionError, OptionError, type ProcessWatch } from "@forksafe/core";
 import { expect } from "chai";
 import { type Connection, createConnection } from "mysql2";
 import { FakeProcess } from "../../../test/support/fake-process.ts";
+import { pretendFork } from "../../../test/support/pretend-fork.ts";
 import { rejection, settle, thrown } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { type GuardOptions, guard } from "../src/index.ts";
@@ -48,7 +49,7 @@ describe("guard", () => {
 		afterThisTest(async () => promised.destroy());
 		guard((promised as unknown as { connection: Connection }).connection);
 		expect((await promised.query("select 1 as n"))[0]).to.deep.equal([{ n: 1 }]);
-		reportProcessChange();
+		pretendFork();
 		await expectInherited(promised.query("select 1"));
 		await promised.end();
 	});
@@ -123,7 +124,7 @@ describe("guard", () => {
 			expect(rows)
 				.to.have.nested.property("[0].Value")
 				.that.satisfies((value: string) => (value === "") !== (transport === "TLS"));
-			reportProcessChange();
+			pretendFork();
 			await expectInherited(connection.promise().query("select 1"));
 			await untilClosed(connection);
 		});
@@ -164,7 +165,7 @@ describe("a guarded connection in a fork that nobody has noticed yet", () => {
 		forkUnnoticed();
 		await connection.promise().query("select 1");
 		expect(connection.isInherited()).to.equal(false);
-		reportProcessChange();
+		pretendFork();
 		expect(connection.isInherited()).to.equal(true);
 		await expectInherited(connection.promise().query("select 1"));
 	});
@@ -232,7 +233,7 @@ describe("a guarded connection of another time", () => {
 			await settle();
 			const errors: Error[] = [];
 			connection.on("error", (error) => errors.push(error));
-			reportProcessChange();
+			pretendFork();
 			await settle();
 			expect(errors).to.deep.equal([]);
 		});
@@ -240,7 +241,7 @@ describe("a guarded connection of another time", () => {
 
 	it("can be made and used in the new process, beside the inherited one", async () => {
 		const inherited = await openConnection();
-		reportProcessChange();
+		pretendFork();
 		const own = await openConnection();
 		expect((await own.promise().query("select 1 as n"))[0]).to.deep.equal([{ n: 1 }]);
 		expect(own.isInherited()).to.equal(false);

@@ -1,5 +1,5 @@
-import { reportProcessChange } from "@forksafe/core";
 import { expect } from "chai";
+import { pretendFork } from "../../../test/support/pretend-fork.ts";
 import { runProgram } from "../../../test/support/program.ts";
 import { follow, rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
@@ -49,7 +49,7 @@ describe("isAlive", () => {
 		["end()", (connection) => connection.end()],
 		["destroy()", (connection) => connection.destroy()],
 		["giveUp", giveUp],
-		["a process change", () => reportProcessChange()],
+		["a process change", () => pretendFork()],
 	] as [string, (connection: GuardedConnection) => unknown][]) {
 		it(`is false after ${name}`, async () => {
 			const connection = await openConnection();
@@ -124,7 +124,7 @@ describe("ping", () => {
 	it("says no in another process", async () => {
 		const connection = await openConnection();
 		const asked = ping(connection, never);
-		reportProcessChange();
+		pretendFork();
 		expect(await asked).to.equal(false);
 		expect(await ping(connection, never)).to.equal(false);
 	});
@@ -170,7 +170,7 @@ describe("end", () => {
 
 	it("is over at once in another process", async () => {
 		const connection = await openConnection();
-		reportProcessChange();
+		pretendFork();
 		await end(connection);
 		await untilClosed(connection);
 	});
@@ -179,7 +179,7 @@ describe("end", () => {
 		const connection = await openConnection();
 		const running = rejection(connection.promise().query("select sleep(60)"));
 		const ended = end(connection);
-		reportProcessChange();
+		pretendFork();
 		await ended;
 		await running;
 	});
@@ -213,7 +213,7 @@ describe("giveUp", () => {
 
 	it("does nothing in another process", async () => {
 		const connection = await openConnection();
-		reportProcessChange();
+		pretendFork();
 		giveUp(connection);
 		await untilClosed(connection);
 	});

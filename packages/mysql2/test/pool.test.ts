@@ -1,6 +1,7 @@
-import { InheritedConnectionError, ProcessChangedError, reportProcessChange } from "@forksafe/core";
+import { InheritedConnectionError, ProcessChangedError } from "@forksafe/core";
 import { expect } from "chai";
 import mysql from "mysql2";
+import { pretendFork } from "../../../test/support/pretend-fork.ts";
 import { runProgram } from "../../../test/support/program.ts";
 import { follow, rejection, settle, thrown } from "../../../test/support/promises.ts";
 import { mariadbUrl } from "../../../test/support/server-urls.ts";
@@ -375,7 +376,7 @@ describe("Pool of @forksafe/mysql2", () => {
 			it(`new connections ${notices ? "look" : "do not look"} for another one with processWatch: ${processWatch}`, async () => {
 				const pool = openPool({ processWatch });
 				await sessionOf(pool);
-				reportProcessChange();
+				pretendFork();
 				const connection = await take(pool);
 				forkUnnoticed();
 				expect(connection.isInherited()).to.equal(notices);
@@ -386,7 +387,7 @@ describe("Pool of @forksafe/mysql2", () => {
 		it("a query runs on a connection of the new process, and the old one is forgotten", async () => {
 			const pool = openPool();
 			const before = await sessionOf(pool);
-			reportProcessChange();
+			pretendFork();
 			expect(pool.stats().total).to.equal(0);
 			expect(await sessionOf(pool)).not.to.equal(before);
 		});
@@ -398,7 +399,7 @@ describe("Pool of @forksafe/mysql2", () => {
 			await untilRuns(connection.threadId as number, "select sleep");
 			const waits = follow(take(pool));
 			await settle();
-			reportProcessChange();
+			pretendFork();
 			await settle();
 			expect(running.reason).to.be.instanceOf(InheritedConnectionError);
 			expect(waits.reason).to.be.instanceOf(ProcessChangedError);
@@ -416,7 +417,7 @@ describe("Pool of @forksafe/mysql2", () => {
 		it("a connection that was given back with resetOnRelease changes nothing", async () => {
 			const pool = openPool({ connectionLimit: 1, resetOnRelease: true });
 			const connection = await take(pool);
-			reportProcessChange();
+			pretendFork();
 			connection.release();
 			expect(await sessionOf(pool)).to.be.a("number");
 			expect(pool.stats()).to.include({ total: 1 });

@@ -1,7 +1,8 @@
 import { inspect } from "node:util";
-import { OptionError, reportProcessChange } from "@forksafe/core";
+import { OptionError } from "@forksafe/core";
 import { expect } from "chai";
 import pg from "pg";
+import { pretendFork } from "../../../test/support/pretend-fork.ts";
 import { rejection, thrown } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { Client, Pool, type PoolConfig } from "../src/index.ts";
@@ -376,7 +377,7 @@ describe("expiredCount", () => {
 		const [dying, inherited] = [await pool.connect(), await pool.connect()];
 		dying.connection.stream.destroy();
 		await untilTrue(() => pool.expiredCount === 1, { what: "the other one is too old" });
-		reportProcessChange();
+		pretendFork();
 		expect(pool.expiredCount).to.equal(0);
 		dying.release();
 		inherited.release();
@@ -385,7 +386,7 @@ describe("expiredCount", () => {
 	it("stays 0 when the process changes before a lifetime is over", async () => {
 		const pool = openPool({ maxLifetimeSeconds: 0.05 });
 		const inherited = await pool.connect();
-		reportProcessChange();
+		pretendFork();
 		const own = await pool.connect();
 		await untilTrue(() => pool.expiredCount === 1, { what: "the client of this process is too old" });
 		inherited.release();

@@ -1,6 +1,7 @@
-import { InheritedConnectionError, type ProcessChange, ProcessChangedError, reportProcessChange } from "@forksafe/core";
+import { InheritedConnectionError, type ProcessChange, ProcessChangedError } from "@forksafe/core";
 import { expect } from "chai";
 import { FakeProcess } from "../../../test/support/fake-process.ts";
+import { pretendFork } from "../../../test/support/pretend-fork.ts";
 import { rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import type { Pool, PoolClient, PoolConfig } from "../src/index.ts";
@@ -26,7 +27,7 @@ describe("a pool after a process change", () => {
 		const before = await backendPid(pool);
 		const held = [await pool.connect(), await pool.connect()];
 		const waiting = rejection(pool.connect());
-		reportProcessChange();
+		pretendFork();
 		expect(pool).to.include({ totalCount: 0, idleCount: 0, waitingCount: 0, ended: false });
 		expect(await waiting)
 			.to.be.instanceOf(ProcessChangedError)
@@ -54,7 +55,7 @@ describe("a pool after a process change", () => {
 		const pool = openPool();
 		const running = rejection(pool.query("select pg_sleep(60)"));
 		await untilTrue(() => pool.totalCount === 1 && pool.waitingCount === 0, { what: "a client is there" });
-		reportProcessChange();
+		pretendFork();
 		const error = await running;
 		expect([InheritedConnectionError, ProcessChangedError].some((kind) => error instanceof kind)).to.equal(true);
 		expect(pool.totalCount).to.equal(0);
@@ -67,7 +68,7 @@ describe("a pool after a process change", () => {
 			new Promise((resolve) => pool.connect((error) => resolve(error))),
 			new Promise((resolve) => pool.query("select 1", (error) => resolve(error))),
 		];
-		reportProcessChange();
+		pretendFork();
 		for (const error of await Promise.all(called)) expect(error).to.be.instanceOf(ProcessChangedError);
 		held.release();
 	});
@@ -79,7 +80,7 @@ describe("a pool after a process change", () => {
 		const connecting = rejection(pool.connect());
 		await untilTrue(() => proxy.bytes > 0, { what: "the start-up message has arrived" });
 		const { bytes } = proxy;
-		reportProcessChange();
+		pretendFork();
 		expect(await connecting).to.be.instanceOf(ProcessChangedError);
 		await untilTrue(() => proxy.open === 0, { what: "the socket was closed" });
 		expect(proxy.bytes).to.equal(bytes);
@@ -100,7 +101,7 @@ describe("a pool after a process change", () => {
 		});
 		const connecting = rejection(pool.connect());
 		await untilTrue(() => clients.length === 1, { what: "the set-up has begun" });
-		reportProcessChange();
+		pretendFork();
 		go();
 		expect(await connecting).to.be.instanceOf(ProcessChangedError);
 		await settle();
@@ -117,7 +118,7 @@ describe("a pool after a process change", () => {
 		for (const event of ["connect", "acquire", "remove", "release", "error"]) {
 			pool.on(event as "connect", () => events.push(event));
 		}
-		reportProcessChange();
+		pretendFork();
 		const own = await pool.connect();
 		events.length = 0;
 		for (const how of [undefined, true, new Error("late")]) {
@@ -139,7 +140,7 @@ describe("a pool after a process change", () => {
 		idle.release();
 		let ends = 0;
 		for (const client of [idle, held]) client.on("end", () => ends++);
-		reportProcessChange();
+		pretendFork();
 		await untilTrue(() => ends === 2, { what: "both sockets have closed" });
 		await settle();
 		expect(events).to.deep.equal([]);
@@ -154,19 +155,19 @@ describe("a pool after a process change", () => {
 			log: (line: string) => lines.push(line),
 		});
 		await pool.query("select 1");
-		const change = reportProcessChange();
+		const change = pretendFork();
 		await pool.query("select 1");
 		expect(changes).to.deep.equal([change]);
 		const own = lines.filter((line) => line.startsWith("forksafe: ")); // the others are those of pg-pool's query
 		expect(own).to.have.lengthOf(1);
-		expect(own[0]).to.include("orders starts afresh").and.to.include("reported");
+		expect(own[0]).to.include("orders starts afresh").and.to.include("fork");
 	});
 
 	it("can be ended, before and after its first connection", async () => {
 		for (const use of [async () => {}, backendPid]) {
 			const pool = openPool();
 			await backendPid(pool);
-			reportProcessChange();
+			pretendFork();
 			await use(pool);
 			await pool.end();
 			expect(pool).to.include({ ended: true, totalCount: 0 });
@@ -177,7 +178,7 @@ describe("a pool after a process change", () => {
 		const pool = openPool();
 		await pool.connect();
 		const ended = pool.end();
-		reportProcessChange();
+		pretendFork();
 		await ended;
 		expect(pool).to.include({ ended: true, totalCount: 0 });
 	});
@@ -187,7 +188,7 @@ describe("a pool after a process change", () => {
 		const pids = new Set<number>();
 		for (let round = 0; round < 3; round++) {
 			pids.add(await backendPid(pool));
-			reportProcessChange();
+			pretendFork();
 		}
 		expect(pids.size).to.equal(3);
 	});
@@ -229,7 +230,7 @@ describe("processWatch", () => {
 		expect(await noticed({ processWatch: "off" })).to.deep.equal([false, false, false]);
 		const pool = openPool({ processWatch: "off" });
 		const client = await pool.connect();
-		reportProcessChange();
+		pretendFork();
 		expect(client.isDiscarded).to.equal(true);
 		expect(await rejection(client.query("select 1"))).to.be.instanceOf(InheritedConnectionError);
 		await pool.query("select 1");

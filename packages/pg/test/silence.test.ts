@@ -1,9 +1,12 @@
 /** What an inherited connection writes, counted by a proxy between it and the server: nothing. */
+
 import { reportProcessChange } from "@forksafe/core";
 import { expect } from "chai";
 import type pg from "pg";
 import Cursor from "pg-cursor";
 import { FakeProcess } from "../../../test/support/fake-process.ts";
+import { pretendFork } from "../../../test/support/pretend-fork.ts";
+import { settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import type { Client } from "../src/index.ts";
 import { PostgresProxy } from "./support/proxy.ts";
@@ -82,12 +85,21 @@ const attempts: Record<string, Attempt> = {
 describe("nothing is written", () => {
 	for (const transport of ["TCP", "TLS"] as const) {
 		for (const [name, prepare] of Object.entries(attempts)) {
-			it(`by ${name} after a reported change, over ${transport}`, async () => {
+			it(`by ${name} after a fork that it was told of, over ${transport}`, async () => {
 				const { client, proxy, attempt, before } = await setUp(transport, prepare);
-				reportProcessChange();
+				pretendFork();
 				await attempt();
 				await untilTrue(() => proxy.open === 0, { what: "the socket was closed" });
 				expect(proxy.bytes).to.equal(before);
+				expect(client.isDiscarded).to.equal(true);
+			});
+
+			it(`by ${name} in a copy of the whole machine, where even to close the socket would, over ${transport}`, async () => {
+				const { client, proxy, attempt, before } = await setUp(transport, prepare);
+				reportProcessChange();
+				await attempt();
+				await settle();
+				expect([proxy.bytes, proxy.open]).to.deep.equal([before, 1]);
 				expect(client.isDiscarded).to.equal(true);
 			});
 
@@ -113,7 +125,7 @@ describe("nothing is written", () => {
 			void quietly(held.query("select pg_sleep(60)"));
 			await proxy.atRest();
 			const before = proxy.bytes;
-			reportProcessChange();
+			pretendFork();
 			held.release(true);
 			await pool.end();
 			await untilTrue(() => proxy.open === 0, { what: "the sockets were closed" });

@@ -1,6 +1,7 @@
-import { InheritedConnectionError, reportProcessChange } from "@forksafe/core";
+import { InheritedConnectionError } from "@forksafe/core";
 import { expect } from "chai";
 import { ChaosProxy } from "../../../test/support/chaos-proxy.ts";
+import { pretendFork } from "../../../test/support/pretend-fork.ts";
 import { rejection } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { Client, type ClientConfig, PgDriver } from "../src/index.ts";
@@ -128,7 +129,7 @@ describe("validation", () => {
 		const { driver, client } = await open({ connectionString: proxy.urlOf() });
 		const before = proxy.bytes;
 		const validating = driver.validate(client, never);
-		reportProcessChange();
+		pretendFork();
 		expect(await validating).to.equal(false);
 		expect(await driver.validate(client, never)).to.equal(false);
 		await untilTrue(() => proxy.open === 0, { what: "the socket has closed" });
