@@ -19,6 +19,7 @@ import { type Child, forkChild } from "../support/fork.ts";
 import { kyselyVersion } from "../support/kysely-version.ts";
 import { getpid } from "../support/posix-fork.ts";
 import { report } from "../support/report.ts";
+import { scoped } from "../support/scoped.ts";
 import { untilTrue } from "../support/until-true.ts";
 
 const [whose, hook, ...names] = process.argv.slice(2);
@@ -142,10 +143,7 @@ const cases: Record<string, (run: Run) => Promise<void>> = {
 		const trx = await db.startTransaction().execute();
 		await trx.insertInto("words").values({ word: "before" }).execute();
 		const child = await fork(async () => {
-			{
-				await using own = db;
-				expect(await backendOf(own)).to.be.a("number");
-			}
+			await scoped(db, async (own) => expect(await backendOf(own)).to.be.a("number"));
 			expect(await outcome(backendOf(db))).to.have.property("error");
 			await soon(db.destroy(), "the second end");
 		});

@@ -38,7 +38,7 @@ export class FakeProcess {
 
 	/** Who started this process: changed by a fork, and when a parent dies. */
 	setParent(parentPid: number): void {
-		Object.defineProperty(process, "ppid", { value: parentPid, configurable: true, enumerable: true, writable: true });
+		Object.defineProperty(process, "ppid", { get: () => parentPid, configurable: true, enumerable: true });
 	}
 
 	/** This process is itself again, and the registry knows it. */

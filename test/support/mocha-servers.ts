@@ -6,7 +6,8 @@ let server: PostgresServer | undefined;
 
 /** Root hooks: one PostgreSQL for the whole run, told by environment variables (server-urls.ts). */
 export const mochaHooks = {
-	async beforeAll(): Promise<void> {
+	async beforeAll(this: Mocha.Context): Promise<void> {
+		this.timeout(60_000); // on a busy machine
 		server = await startPostgres();
 		console.log(describeServer(server));
 		await ask(server.url, TRACES);

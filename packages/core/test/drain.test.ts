@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import { follow, rejection, settle } from "../../../test/support/promises.ts";
+import { scoped } from "../../../test/support/scoped.ts";
 import { OptionError, PoolClosedError } from "../src/index.ts";
 import { at } from "./support/at.ts";
 import { acquireMany, setUp, setUpIdle } from "./support/set-up.ts";
@@ -183,11 +184,10 @@ describe("drain", () => {
 
 	it("happens at the end of an await using block", async () => {
 		const { pool, driver } = setUp();
-		{
-			await using scoped = pool;
-			scoped.release(await scoped.acquire());
-			expect(scoped.state).to.equal("open");
-		}
+		await scoped(pool, async () => {
+			pool.release(await pool.acquire());
+			expect(pool.state).to.equal("open");
+		});
 		expect(pool.state).to.equal("closed");
 		expect(driver.destroys).to.have.lengthOf(1);
 	});

@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import { thrown } from "../../../test/support/promises.ts";
+import { scoped } from "../../../test/support/scoped.ts";
 import { ReleaseError, reportProcessChange } from "../src/index.ts";
 import { setUp } from "./support/set-up.ts";
 
@@ -26,16 +27,9 @@ describe("lease", () => {
 
 	it("ends with its block, and not once more when it was released in there", async () => {
 		const { pool } = setUp();
-		{
-			using lease = await pool.lease();
-			expect(pool.stats().used).to.equal(1);
-			void lease;
-		}
+		await scoped(await pool.lease(), () => expect(pool.stats().used).to.equal(1));
 		expect(pool.stats()).to.include({ used: 0, idle: 1 });
-		{
-			using lease = await pool.lease();
-			lease.release({ destroy: true });
-		}
+		await scoped(await pool.lease(), (lease) => lease.release({ destroy: true }));
 		expect(pool.stats()).to.include({ used: 0, idle: 0 });
 	});
 

@@ -17,6 +17,9 @@ describe("a connection", () => {
 
 describe("a connect that fails", () => {
 	afterEach(destroyAll);
+	afterEach(async () => {
+		await Promise.all(servers.splice(0).map((server) => server.stop()));
+	});
 
 	/** The driver's error, that of plain Knex too: its code, its class, and what it is made of. */
 	async function failure(connection: Knex.PgConnectionConfig, plainConnection = connection): Promise<Error & { code?: string }> {
@@ -45,7 +48,7 @@ describe("a connect that fails", () => {
 	});
 
 	it("rejects with 28P01 at once when the password is wrong, and closes the socket", async () => {
-		await using proxy = await startProxy();
+		const proxy = await startProxy();
 		const connection = { ...settings(newName()), password: "horse" };
 		const error = await failure({ ...connection, port: proxy.port, host: "127.0.0.1" }, connection);
 		expect(error).to.include({ code: "28P01" });
@@ -55,7 +58,7 @@ describe("a connect that fails", () => {
 	});
 
 	it("gives a server that never answers up after createTimeoutMillis, and closes the socket", async () => {
-		await using silent = await startServer(() => {});
+		const silent = await startServer(() => {});
 		const connection = { ...settings(newName()), host: "127.0.0.1", port: silent.port };
 		const { db } = open({ connection, pool: { min: 0, createTimeoutMillis: 100, acquireTimeoutMillis: 60_000 } });
 		const error = await rejection(db.raw("select 1"));
@@ -98,11 +101,14 @@ function settings(name: string): {
 	};
 }
 
-interface TestServer extends AsyncDisposable {
+interface TestServer {
 	readonly port: number;
 	accepted: number;
 	readonly open: Set<Socket>;
+	stop(): Promise<void>;
 }
+
+const servers: TestServer[] = [];
 
 async function startServer(onConnection: (socket: Socket) => void): Promise<TestServer> {
 	const listener: Server = createServer((socket) => {
@@ -119,12 +125,13 @@ async function startServer(onConnection: (socket: Socket) => void): Promise<Test
 		port: (listener.address() as AddressInfo).port,
 		accepted: 0,
 		open: new Set(),
-		async [Symbol.asyncDispose]() {
+		async stop() {
 			for (const socket of server.open) socket.destroy();
 			listener.close();
 			await once(listener, "close");
 		},
 	};
+	servers.push(server);
 	return server;
 }
 
@@ -141,6 +148,8 @@ async function startProxy(): Promise<TestServer> {
 }
 
 async function freePort(): Promise<number> {
-	await using server = await startServer(() => {});
-	return server.port;
+	const { port, stop } = await startServer(() => {});
+	servers.pop();
+	await stop();
+	return port;
 }

@@ -166,7 +166,7 @@ for (const { name, version, open, openOver } of guarded) {
 		if (version === "3.3")
 			it("releases once to a pool of @forksafe/pg, which throws at a second release", async () => {
 				const { application_name, ...connection } = serverConnection();
-				await using pg = new Pool({ ...(connection as object), application_name, max: 1 });
+				const pg = new Pool({ ...(connection as object), application_name, max: 1 });
 				const db = openOver(pg);
 				const unhandled: unknown[] = [];
 				const onUnhandled = (reason: unknown): void => void unhandled.push(reason);
@@ -176,6 +176,7 @@ for (const { name, version, open, openOver } of guarded) {
 				process.off("unhandledRejection", onUnhandled);
 				expect(unhandled).to.deep.equal([]);
 				expect(pg.idleCount).to.equal(1);
+				await pg.end();
 			});
 	});
 }

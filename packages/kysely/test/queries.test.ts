@@ -3,6 +3,7 @@ import { expect } from "chai";
 import { CamelCasePlugin, type Generated, Kysely, sql } from "kysely";
 import Cursor from "pg-cursor";
 import { rejection } from "../../../test/support/promises.ts";
+import { scoped } from "../../../test/support/scoped.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { ForkSafePostgresDialect } from "../src/index.ts";
 import { backendOf, destroyAll, open, poolOptions, sessions, type Tables } from "./support/database.ts";
@@ -130,11 +131,10 @@ describe("over a guarded pool", () => {
 
 	it("the end of a block ends the pool", async () => {
 		const own = options();
-		{
-			await using block = new Kysely<Tables>({ dialect: new ForkSafePostgresDialect({ pool: own }) });
+		await scoped(new Kysely<Tables>({ dialect: new ForkSafePostgresDialect({ pool: own }) }), async (block) => {
 			await backendOf(block);
 			expect(await sessions(own.application_name)).to.equal(1);
-		}
+		});
 		await untilTrue(async () => (await sessions(own.application_name)) === 0, { what: "it is closed" });
 	});
 

@@ -4,6 +4,7 @@ import mysql from "mysql2";
 import { pretendFork } from "../../../test/support/pretend-fork.ts";
 import { runProgram } from "../../../test/support/program.ts";
 import { follow, rejection, settle, thrown } from "../../../test/support/promises.ts";
+import { scoped } from "../../../test/support/scoped.ts";
 import { mariadbUrl } from "../../../test/support/server-urls.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { createPool, Pool } from "../src/index.ts";
@@ -228,11 +229,7 @@ describe("Pool of @forksafe/mysql2", () => {
 	});
 
 	it("is ended by `await using`", async () => {
-		let session: number;
-		{
-			await using pool = createPool(mariadbUrl("TCP"));
-			session = await sessionOf(pool);
-		}
+		const session = await scoped(createPool(mariadbUrl("TCP")), sessionOf);
 		await untilGone(session);
 	});
 

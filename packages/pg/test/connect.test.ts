@@ -5,6 +5,7 @@ import Cursor from "pg-cursor";
 import QueryStream from "pg-query-stream";
 import { runProgram } from "../../../test/support/program.ts";
 import { follow, rejection, settle } from "../../../test/support/promises.ts";
+import { scoped } from "../../../test/support/scoped.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { Client, Pool, type PoolClient, type PoolConfig } from "../src/index.ts";
 import { databaseUrl, untilSessions } from "./support/database.ts";
@@ -354,15 +355,9 @@ describe("end", () => {
 
 	it("is what `await using` does at the end of the block, unless it was done there", async () => {
 		const pool = openPool();
-		{
-			await using inBlock = pool;
-			await inBlock.query("select 1");
-		}
+		await scoped(pool, (inBlock) => inBlock.query("select 1"));
 		expect(pool).to.include({ ended: true, totalCount: 0 });
-		{
-			await using endedInBlock = openPool();
-			await endedInBlock.end();
-		}
+		await scoped(openPool(), (endedInBlock) => endedInBlock.end());
 	});
 });
 

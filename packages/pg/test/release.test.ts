@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import { thrown } from "../../../test/support/promises.ts";
+import { scoped } from "../../../test/support/scoped.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import type { PoolClient } from "../src/index.ts";
 import { untilSessions } from "./support/database.ts";
@@ -56,23 +57,21 @@ describe("release", () => {
 
 	it("happens at the end of a using block", async () => {
 		const pool = openPool();
-		{
-			using client = await pool.connect();
+		await scoped(await pool.connect(), async (client) => {
 			await client.query("select 1");
 			expect(pool.idleCount).to.equal(0);
-		}
+		});
 		expect(pool).to.include({ totalCount: 1, idleCount: 1 });
 	});
 
 	it("at the end of a using block is left out when it was done inside, also when somebody else has the client by then", async () => {
 		const pool = openPool({ max: 1 });
-		let next: PoolClient;
-		{
-			using client = await pool.connect();
+		const next = await scoped(await pool.connect(), async (client) => {
 			client.release();
-			next = await pool.connect();
-			expect(next).to.equal(client);
-		}
+			const taken = await pool.connect();
+			expect(taken).to.equal(client);
+			return taken;
+		});
 		expect(pool).to.include({ totalCount: 1, idleCount: 0 });
 		next.release(true);
 		next[Symbol.dispose]();

@@ -122,9 +122,10 @@ describe("a client whose server refuses to write", () => {
 		const pool = openPool({ options: "-c default_transaction_read_only=on" });
 		const pids = new Set<number>();
 		const write = async (): Promise<void> => {
-			using client = await pool.connect();
+			const client = await pool.connect();
 			pids.add(client.processID as number);
 			expect(await rejection(client.query("create table refused (n int)"))).to.have.property("code", READ_ONLY);
+			client.release();
 		};
 		for (let statement = 0; statement < 10; statement++) await write();
 		expect(pids.size).to.equal(2);
