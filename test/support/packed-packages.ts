@@ -20,7 +20,9 @@ export async function run(
 	args: readonly string[],
 	options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
 ): Promise<string> {
-	const result = await promisify(execFile)(file, args, { timeout: 60_000, ...options }).catch(
+	// Applications do without the flags by which an old Node runs these tests.
+	const env = { ...(options.env ?? process.env), NODE_OPTIONS: "" };
+	const result = await promisify(execFile)(file, args, { timeout: 60_000, ...options, env }).catch(
 		(error: Error & { stdout: string; stderr: string }) => {
 			throw new Error(`${error.message}\n${error.stdout}\n${error.stderr}`);
 		},

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import Mocha from "mocha";
 
-/** mocha's spec reporter; for `.ci/run` it also leaves the counts of the run in the directory FORKSAFE_TEST_REPORTS. */
+/** mocha's spec reporter; for `.ci/run` and the matrix it also leaves a {@link TestReport} in the directory FORKSAFE_TEST_REPORTS. */
 export class CountingReporter extends Mocha.reporters.Spec {
 	constructor(runner: Mocha.Runner, options: Mocha.MochaOptions) {
 		super(runner, options);
@@ -11,9 +11,17 @@ export class CountingReporter extends Mocha.reporters.Spec {
 		// A package may run more than once.
 		const name = `${basename(process.cwd())}-${process.pid}`;
 		runner.once("end", () => {
-			writeFileSync(join(directory, `${name}.json`), JSON.stringify({ stats: this.stats }));
+			const report: TestReport = { node: process.version, stats: this.stats as Mocha.Stats };
+			writeFileSync(join(directory, `${name}.json`), JSON.stringify(report));
 		});
 	}
+}
+
+/** What a run leaves behind. */
+export interface TestReport {
+	/** The version of the Node that ran it, as in `v24.21.0`. */
+	readonly node: string;
+	readonly stats: Mocha.Stats;
 }
 
 // The name under which mocha looks for a reporter.
