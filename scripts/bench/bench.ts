@@ -1,16 +1,19 @@
 /**
  * How fast are the pools? Times are reported, never asserted.
  *
- * `node bench/bench.ts [--only acquire|connect|queries] [--rounds N] [--short] [--json FILE]`
+ * `node bench/bench.ts [--only acquire|connect|queries|process-watch] [--nodes 22,24,26] [--rounds N] [--short] [--json FILE]`:
+ * `--nodes` is for process-watch, which is measured on the Node that runs this otherwise.
  */
 import { writeFileSync } from "node:fs";
 import os from "node:os";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { table } from "../demo/table.ts";
+import { supportedNodes } from "../matrix/nodes.ts";
 import { acquireTargets, measureAcquire, reportAcquire } from "./acquire.ts";
 import { connectTargets, measureConnect, reportConnect } from "./connect.ts";
 import { type Effort, SHORT, USUAL } from "./effort.ts";
+import { measureProcessWatch, ownNode, reportProcessWatch } from "./process-watch.ts";
 import { measureQueries, queryTargets, reportQueries } from "./queries.ts";
 import { isMet, type Target, targetRow } from "./target.ts";
 
@@ -19,13 +22,14 @@ const { values } = parseArgs({
 	args: process.argv.slice(2).filter((arg) => arg !== "--"),
 	options: {
 		only: { type: "string" },
+		nodes: { type: "string" },
 		rounds: { type: "string" },
 		short: { type: "boolean", default: false },
 		json: { type: "string" },
 	},
 });
 const { only } = values;
-const parts = ["acquire", "connect", "queries"];
+const parts = ["acquire", "connect", "queries", "process-watch"];
 if (only !== undefined && !parts.includes(only)) throw new Error(`--only ${parts.join(" or ")}: ${only}`);
 const isWanted = (part: string): boolean => only === undefined || only === part;
 const effort = withRounds(values.short ? SHORT : USUAL, values.rounds);
@@ -52,7 +56,13 @@ if (isWanted("queries")) {
 	targets.push(...queryTargets(results));
 	measured["queries"] = results;
 }
-console.log(targetReport());
+if (isWanted("process-watch")) {
+	const nodes = values.nodes === undefined ? [ownNode] : supportedNodes(values.nodes.split(","));
+	const results = measureProcessWatch(nodes, effort, progress);
+	console.log(`${reportProcessWatch(results, effort)}\n`);
+	measured["processWatch"] = results;
+}
+if (targets.length > 0) console.log(targetReport());
 if (values.json !== undefined) {
 	const report = { node: process.version, machine: machine(), effort, ...measured };
 	writeFileSync(values.json, `${JSON.stringify(report, null, "\t")}\n`);

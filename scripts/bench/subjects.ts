@@ -5,6 +5,7 @@
  */
 import { EventEmitter } from "node:events";
 import process from "node:process";
+import type { ProcessWatch } from "@forksafe/core";
 import { BarePool } from "./bare-pool.ts";
 import { FakeConnection } from "./fake-connection.ts";
 
@@ -61,7 +62,7 @@ function lookAtParent(): void {
 	if (process.ppid !== parentPid) throw new Error("the controller has died");
 }
 
-async function openForksafe(options: { processWatch: "always" | "off" } & SubjectOptions): Promise<Subject<FakeConnection>> {
+export async function openForksafe(options: { processWatch: ProcessWatch } & SubjectOptions): Promise<Subject<FakeConnection>> {
 	// What users install is measured, not the sources.
 	const resolved = import.meta.resolve("@forksafe/core");
 	if (!resolved.endsWith("/dist/index.js")) throw new Error(`@forksafe/core is not the built package, but ${resolved}`);
