@@ -3,7 +3,8 @@ export interface Effort {
 	readonly rounds: number;
 	readonly operations: number;
 	readonly warmUpMillis: number;
-	/** For so long what is asked which process this is, or a pool that asks. */
+	/** Of the processor, for what is asked which process this is and for a pool that asks. */
+	readonly watchWarmUpMillis: number;
 	readonly watchMillis: number;
 	/** Of workloads in which all operations run at once. */
 	readonly crowdRounds: number;
@@ -23,6 +24,7 @@ export const USUAL: Effort = {
 	rounds: 9,
 	operations: 500_000,
 	warmUpMillis: 400,
+	watchWarmUpMillis: 400,
 	watchMillis: 200,
 	crowdRounds: 5,
 	crowdOperations: 100_000,
@@ -38,7 +40,8 @@ export const SHORT: Effort = {
 	rounds: 3,
 	operations: 50_000,
 	warmUpMillis: 50,
-	watchMillis: 50,
+	watchWarmUpMillis: 250,
+	watchMillis: 100,
 	crowdRounds: 1,
 	crowdOperations: 20_000,
 	allocationRounds: 1,

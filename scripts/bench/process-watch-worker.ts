@@ -1,6 +1,6 @@
 /**
- * One signal or pool, one round, in a process of its own: `node process-watch-worker.ts signal|pool NAME WARM_UP_MILLIS MILLIS`.
- * Writes one line of JSON.
+ * One signal or pool, one round, in a process of its own: `node process-watch-worker.ts signal|pool NAME WARM_UP_MILLIS MILLIS`,
+ * both of the processor. Writes one line of JSON.
  */
 import process from "node:process";
 import { setImmediate } from "node:timers/promises";
@@ -34,31 +34,40 @@ function repeatLook(look: Operation): Repeat {
 	};
 }
 
-/** @returns how many operations take long enough for a clock to measure */
+/** @returns how many operations take long enough to be measured */
 async function warmUp(repeat: Repeat, millis: number): Promise<number> {
-	const end = performance.now() + millis;
+	const end = cpuMillis() + millis;
 	let operations = 1;
 	for (;;) {
-		const start = performance.now();
-		await repeat(operations);
-		const now = performance.now();
-		if (now - start < LEAST_TURN_MILLIS) operations *= 2;
-		else if (now >= end) return operations;
+		const { cpu } = await measureTurn(repeat, operations);
+		if (cpu < LEAST_TURN_MILLIS) operations *= 2;
+		else if (cpuMillis() >= end) return operations;
 		await setImmediate();
 	}
 }
 
 async function measure(repeat: Repeat, operationsPerTurn: number, millis: number): Promise<TimeSample> {
-	let done = 0;
-	let took = 0;
-	const cpuBefore = process.cpuUsage();
-	while (took < millis) {
-		const start = performance.now();
-		await repeat(operationsPerTurn);
-		took += performance.now() - start;
+	let [done, wall, cpu] = [0, 0, 0];
+	while (cpu < millis) {
+		const turn = await measureTurn(repeat, operationsPerTurn);
 		done += operationsPerTurn;
+		wall += turn.wall;
+		cpu += turn.cpu;
 		await setImmediate();
 	}
-	const { user, system } = process.cpuUsage(cpuBefore);
-	return { wall: (took * 1e6) / done, cpu: ((user + system) * 1_000) / done };
+	return { wall: (wall * 1e6) / done, cpu: (cpu * 1e6) / done };
+}
+
+/** In milliseconds. */
+async function measureTurn(repeat: Repeat, operations: number): Promise<{ wall: number; cpu: number }> {
+	const wallBefore = performance.now();
+	const cpuBefore = cpuMillis();
+	await repeat(operations);
+	return { wall: performance.now() - wallBefore, cpu: cpuMillis() - cpuBefore };
+}
+
+/** So long this process has had a processor: what others do on the machine does not shorten a warm-up. */
+function cpuMillis(): number {
+	const { user, system } = process.cpuUsage();
+	return (user + system) / 1_000;
 }

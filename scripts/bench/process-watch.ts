@@ -38,7 +38,7 @@ export const ownNode: MeasuredNode = { version: process.versions.node, path: pro
 
 export function measureProcessWatch(
 	nodes: readonly MeasuredNode[],
-	{ rounds, warmUpMillis, watchMillis }: Effort,
+	{ rounds, watchWarmUpMillis, watchMillis }: Effort,
 	progress: (text: string) => void,
 ): ProcessWatchResults {
 	const cases = nodes.flatMap((node) => [
@@ -48,7 +48,7 @@ export function measureProcessWatch(
 	for (let round = 0; round < rounds; round++) {
 		progress(`process watch: round ${round + 1} of ${rounds}`);
 		for (const { kind, name, node, samples } of inOrderOf(round, cases)) {
-			samples.push(runWorker(node, kind, name, warmUpMillis, watchMillis));
+			samples.push(runWorker(node, kind, name, watchWarmUpMillis, watchMillis));
 		}
 	}
 	return cases;
