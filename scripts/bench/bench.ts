@@ -56,7 +56,9 @@ if (isWanted("queries")) {
 	targets.push(...queryTargets(results));
 	measured["queries"] = results;
 }
-if (isWanted("process-watch")) {
+if (isWanted("process-watch") && process.platform !== "linux") {
+	console.log(`process watch: not measured, it needs Linux, and this is ${process.platform}\n`);
+} else if (isWanted("process-watch")) {
 	const nodes = values.nodes === undefined ? [ownNode] : supportedNodes(values.nodes.split(","));
 	const results = measureProcessWatch(nodes, effort, progress);
 	console.log(`${reportProcessWatch(results, effort)}\n`);
