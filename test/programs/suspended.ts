@@ -37,10 +37,12 @@ const subjects: readonly Subject[] = [
 		name: "pg",
 		echo: async (text) => (await overPg.query<{ echo: string }>("select $1 as echo", [text])).rows[0]?.echo,
 		async transact() {
-			using client = await overPg.connect();
+			const client = await overPg.connect();
 			await client.query("begin");
 			await client.query("select pg_sleep(0.3)");
-			return (await client.query("commit")).command;
+			const { command } = await client.query("commit");
+			client.release();
+			return command;
 		},
 	},
 	{

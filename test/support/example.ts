@@ -100,7 +100,8 @@ process.once("exit", () => rmSync(compileCache, { recursive: true, force: true }
 export function exampleEnvironment(applicationName: string, options: ExampleOptions): Record<string, string> {
 	const url = new URL(postgresUrl("TCP") ?? "");
 	url.searchParams.set("application_name", applicationName);
-	const flags = ["--conditions=@forksafe/source"];
+	const { NODE_OPTIONS: ours = "" } = process.env;
+	const flags = [ours, "--conditions=@forksafe/source"];
 	if (options.withoutShutdown) flags.push(`--import=${withoutShutdown.href}`);
 	return {
 		DATABASE_URL: url.href,

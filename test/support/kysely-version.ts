@@ -3,26 +3,12 @@
  * loaded before anything that imports Kysely (`require` of mocha, `--import` of Node).
  */
 import { readFileSync } from "node:fs";
-import module from "node:module";
+import { redirectImports } from "./redirect-imports.ts";
 
 const { FORKSAFE_KYSELY: asked = "0.29" } = process.env;
 
-if (asked !== "0.29") {
-	// Its migrations are not in a module of their own yet.
-	const kysely = ["kysely", "kysely/migration"];
-	const other = `kysely-${asked}`;
-	if (module.registerHooks === undefined) registerInThread(kysely, other);
-	else
-		module.registerHooks({
-			resolve: (specifier, context, next) => next(kysely.includes(specifier) ? other : specifier, context),
-		});
-}
-
-/** The way of Node 22.13, which has no hooks in the thread that imports. */
-function registerInThread(specifiers: readonly string[], other: string): void {
-	const resolve = `(specifier, context, next) => next(${JSON.stringify(specifiers)}.includes(specifier) ? "${other}" : specifier, context)`;
-	module.register(`data:text/javascript,${encodeURIComponent(`export const resolve = ${resolve};`)}`);
-}
+// Its migrations are not in a module of their own yet.
+if (asked !== "0.29") redirectImports(/^kysely(\/migration)?$/, `kysely-${asked}`);
 
 /**
  * The version in full of the copy that somebody has loaded.

@@ -7,7 +7,7 @@ export async function scoped<R extends Disposable | AsyncDisposable, T>(
 	body: (resource: R) => T | Promise<T>,
 ): Promise<T> {
 	// As `using` does, this takes the method that is there at the beginning: a pool's client has another one each time it is taken.
-	const dispose = Symbol.asyncDispose in resource ? resource[Symbol.asyncDispose] : resource[Symbol.dispose];
+	const dispose: () => unknown = Symbol.asyncDispose in resource ? resource[Symbol.asyncDispose] : resource[Symbol.dispose];
 	try {
 		return await body(resource);
 	} finally {

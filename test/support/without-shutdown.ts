@@ -1,9 +1,4 @@
 /** Loaded before an example (`--import`): gives it, in place of `examples/shutdown.ts`, functions that do nothing. */
-import { registerHooks } from "node:module";
+import { redirectImports } from "./redirect-imports.ts";
 
-registerHooks({
-	resolve(specifier, context, nextResolve) {
-		if (!specifier.endsWith("/shutdown.ts")) return nextResolve(specifier, context);
-		return { url: new URL("./no-shutdown.ts", import.meta.url).href, format: "module-typescript", shortCircuit: true };
-	},
-});
+redirectImports(/\/shutdown\.ts$/, new URL("./no-shutdown.ts", import.meta.url).href);
