@@ -13,6 +13,7 @@ export class FakeProcess {
 	readonly #parentPid = process.ppid;
 	/** How often the true pid was asked for. */
 	asked = 0;
+	#namespace: string | undefined;
 
 	/** The process is a child that nobody has told so: the kernel knows it by another pid, and its parent is who it was. */
 	fork(pid: number, parentPid: number): void {
@@ -25,6 +26,7 @@ export class FakeProcess {
 		const count = (): void => void this.asked++;
 		const readlinkSync = this.#readlinkSync;
 		fs.readlinkSync = ((path: fs.PathLike, ...rest: []) => {
+			if (path === "/proc/self/ns/pid" && this.#namespace !== undefined) return this.#readNamespace(this.#namespace);
 			if (path !== "/proc/self") return readlinkSync(path, ...rest);
 			count();
 			return String(pid);
@@ -36,6 +38,11 @@ export class FakeProcess {
 		syncBuiltinESMExports();
 	}
 
+	/** The PID namespace that this process is in by what the kernel says; empty when it does not say. To be followed by {@link FakeProcess.setPid}. */
+	setNamespace(name: string): void {
+		this.#namespace = name;
+	}
+
 	/** Who started this process: changed by a fork, and when a parent dies. */
 	setParent(parentPid: number): void {
 		Object.defineProperty(process, "ppid", { get: () => parentPid, configurable: true, enumerable: true });
@@ -43,11 +50,17 @@ export class FakeProcess {
 
 	/** This process is itself again, and the registry knows it. */
 	restore(): void {
+		this.#namespace = undefined;
 		fs.readlinkSync = this.#readlinkSync;
 		process.report.getReport = this.#getReport;
 		syncBuiltinESMExports();
 		this.setParent(this.#parentPid);
 		afterFork();
 		this.asked = 0;
+	}
+
+	#readNamespace(name: string): string {
+		if (name === "") throw new Error("no /proc");
+		return name;
 	}
 }

@@ -62,6 +62,8 @@ interface Registry {
 	generation: number;
 	/** The true pid of the process that this generation belongs to. */
 	pid: number;
+	/** The PID namespace that it is a pid of; empty where that is not known. */
+	namespace: string;
 	/** `process.pid` and `process.ppid` when the truth was last asked for: what the tripwire compares with. */
 	storedPid: number;
 	parentPid: number;
@@ -91,6 +93,7 @@ const shared = globalThis as { [REGISTRY]?: Registry };
 shared[REGISTRY] ??= {
 	generation: 0,
 	pid: truth.read(),
+	namespace: truth.readNamespace(),
 	storedPid: self.pid,
 	parentPid: watchesParent ? self.ppid : 0,
 	truthAskedAt: performance.now(),
@@ -274,14 +277,20 @@ export function connectionHolders(): readonly ConnectionHolder[] {
 function askForTruth(): ProcessChange | undefined {
 	const pid = truth.read();
 	const wasRestored = self.pid !== registry.storedPid;
-	const isCopy = registry.detector?.isCopy() === true;
+	const isCopy = pid !== registry.pid || isElsewhere() || registry.detector?.isCopy() === true;
 	registry.truthAskedAt = performance.now();
 	// A process whose parent has died gets another one. That is no fork: the pid is the same.
 	resetTripwire();
 	const wasCloned = registry.vmClock.hasChanged();
 	if (wasRestored) return endGeneration("snapshot", pid);
 	if (wasCloned) return endGeneration("clone", pid);
-	return pid === registry.pid && !isCopy ? undefined : endGeneration("fork", pid);
+	return isCopy ? endGeneration("fork", pid) : undefined;
+}
+
+/** In another PID namespace than before: there, the pid of another process can be the same. */
+function isElsewhere(): boolean {
+	const namespace = truth.readNamespace();
+	return namespace !== "" && registry.namespace !== "" && namespace !== registry.namespace;
 }
 
 function resetTripwire(): void {
@@ -301,6 +310,7 @@ function endGeneration(cause: ProcessChangeCause, pid: number): ProcessChange {
 	resetTripwire();
 	registry.vmClock.reset();
 	registry.pid = pid;
+	registry.namespace = truth.readNamespace();
 	registry.generation = change.generation;
 	registry.lastChange = change;
 

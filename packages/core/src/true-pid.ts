@@ -7,6 +7,11 @@ export interface TruePid {
 	read(): number;
 	/** What is asked. */
 	readonly source: string;
+	/**
+	 * Names the PID namespace that the pid counts in, where that can be told: a child in one of its own can have its parent's pid.
+	 * Empty where it cannot.
+	 */
+	readNamespace(): string;
 	/** Whether `read` takes microseconds (a system call) and not milliseconds (a diagnostic report). */
 	readonly isCheap: boolean;
 }
@@ -20,11 +25,11 @@ export interface TruePid {
 export function truePidOn(platform: NodeJS.Platform): TruePid {
 	switch (platform) {
 		case "win32":
-			return { read: () => process.pid, source: "process.pid", isCheap: true };
+			return { read: () => process.pid, readNamespace: () => "", source: "process.pid", isCheap: true };
 		case "linux":
-			return { read: readFromProc, source: "/proc/self", isCheap: true };
+			return { read: readFromProc, readNamespace: readNamespaceFromProc, source: "/proc/self", isCheap: true };
 		default:
-			return { read: readFromReport, source: "process.report", isCheap: false };
+			return { read: readFromReport, readNamespace: () => "", source: "process.report", isCheap: false };
 	}
 }
 
@@ -36,6 +41,15 @@ function readFromProc(): number {
 		// no /proc in this container
 	}
 	return readFromReport();
+}
+
+/** The kernel's number for it, the same from whichever /proc one looks. A process never changes its own. */
+function readNamespaceFromProc(): string {
+	try {
+		return readlinkSync("/proc/self/ns/pid");
+	} catch {
+		return "";
+	}
 }
 
 /** 5 to 20 ms: the report is the only source in Node's own API that asks the kernel anew on every platform. */

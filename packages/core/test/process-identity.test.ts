@@ -300,6 +300,24 @@ describe("process identity", () => {
 			expect(currentGeneration()).to.equal(generation + 1);
 		});
 
+		it("sees with afterFork a child in another PID namespace that has its parent's pid there, once", function () {
+			if (process.platform !== "linux") this.skip();
+			const generation = currentGeneration();
+			fake.setNamespace("pid:[990017]");
+			fake.setPid(truePid);
+			expect(currentGeneration()).to.equal(generation);
+			expect(afterFork()).to.include({ cause: "fork", previousPid: truePid, pid: truePid });
+			expect(afterFork()).to.equal(undefined);
+			expect(currentGeneration()).to.equal(generation + 1);
+		});
+
+		it("takes a PID namespace that cannot be read for the same", () => {
+			listen(() => expect.fail("nothing has changed"));
+			fake.setNamespace("");
+			fake.setPid(truePid);
+			expect(afterFork()).to.equal(undefined);
+		});
+
 		it("counts a change once that the application reports before anybody has looked", () => {
 			const generation = currentGeneration();
 			fake.fork(990_015, truePid);
@@ -357,6 +375,12 @@ describe("true pid", () => {
 			expect(truePidOn(platform).read()).to.equal(process.pid);
 		});
 	}
+
+	it("tells PID namespaces apart on Linux only", () => {
+		expect(truePidOn("darwin").readNamespace()).to.equal("");
+		expect(truePidOn("win32").readNamespace()).to.equal("");
+		if (process.platform === "linux") expect(truePidOn("linux").readNamespace()).to.match(/^pid:\[\d+\]$/);
+	});
 
 	it("leaves the settings of diagnostic reports as they are", () => {
 		const report = process.report as NodeJS.ProcessReport & { excludeNetwork: boolean };
