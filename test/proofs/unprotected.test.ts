@@ -9,7 +9,7 @@ import type { Face } from "../faces/face.ts";
 import { faces } from "../faces/index.ts";
 import { scenariosFor } from "../scenarios/index.ts";
 import { runScenarios } from "../scenarios/run.ts";
-import { needsForks } from "../support/skip.ts";
+import { needsForks, skipWithReason } from "../support/skip.ts";
 
 const DEADLINE_MILLIS = 15_000;
 const RUNS_AT_MOST = 5;
@@ -19,6 +19,7 @@ const limit = pLimit(5 * availableParallelism());
 interface Attempt {
 	readonly title: string;
 	readonly harmless: string | undefined;
+	readonly notHere: (() => string | undefined) | undefined;
 	/** How many runs came through before one failed; undefined where none did. */
 	readonly luck: PromiseWithResolvers<number | undefined>;
 	start(): void;
@@ -28,12 +29,13 @@ const attempts = faces
 	.filter(({ isProtected }) => !isProtected)
 	.map((face) => ({
 		face,
-		attempts: scenariosFor(face).map(({ name, harmless, hooks = [false] }): Attempt => {
+		attempts: scenariosFor(face).map(({ name, harmless, notHere, hooks = [false] }): Attempt => {
 			const luck = Promise.withResolvers<number | undefined>();
 			const runs = harmless === undefined ? RUNS_AT_MOST : 1;
 			return {
 				title: name,
 				harmless,
+				notHere,
 				luck,
 				start: () => void limit(() => runsBeforeHarm(runs, face, name, hooks[0] ?? false)).then(luck.resolve, luck.reject),
 			};
@@ -51,9 +53,11 @@ describe("without forksafe, a fork", function () {
 
 	for (const { face, attempts: ofFace } of attempts) {
 		describe(`through ${face.name}`, () => {
-			for (const { title, harmless, luck } of ofFace) {
+			for (const { title, harmless, notHere, luck } of ofFace) {
 				const ending = harmless === undefined ? "does harm" : `need not do harm: ${harmless}`;
-				it(`${title} - ${ending}`, async () => {
+				it(`${title} - ${ending}`, async function () {
+					const reason = notHere?.();
+					if (reason !== undefined) return skipWithReason(this, reason);
 					const luckyRuns = await luck.promise;
 					if (luckyRuns !== undefined) {
 						counts.failed++;

@@ -66,11 +66,13 @@ export function describeScenarios(given: readonly Subject[]): void {
 					skipWithReason(this, `the given PostgreSQL cannot be reached over ${transport} from here`);
 				});
 
-				for (const { name, contract, hooks = [true, false] } of scenariosFor(face)) {
+				for (const { name, contract, hooks = [true, false], notHere } of scenariosFor(face)) {
 					for (const hook of hooks) {
 						const title = `${name} [${hook ? "with" : "without"} afterFork(), contract ${contract.join(", ")}]`;
 						const { promise } = verdicts.of(name, hook);
-						it(title, async () => {
+						it(title, async function () {
+							const reason = notHere?.();
+							if (reason !== undefined) return skipWithReason(this, reason);
 							const { error } = await promise;
 							if (error !== undefined) throw new Error(error);
 						});

@@ -18,6 +18,7 @@ if (face === undefined || url === undefined) throw new Error(`no face ${faceName
 
 for (const scenario of scenariosFor(face)) {
 	if (only !== undefined && scenario.name !== only) continue;
+	if (scenario.notHere?.() !== undefined) continue;
 	for (const hook of scenario.hooks ?? [true, false]) {
 		if (onlyHook !== undefined && String(hook) !== onlyHook) continue;
 		report({ scenario: scenario.name, hook, ...(await run(scenario, new Context(face, url, hook))) });

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
@@ -22,6 +22,8 @@ export interface Scenario {
 	readonly hooks?: readonly boolean[];
 	/** Why an unprotected pool comes through this one unharmed. Without it, every unprotected pool has to fail. */
 	readonly harmless?: string;
+	/** Why it cannot be run on this machine; undefined where it can. */
+	notHere?(): string | undefined;
 	run(context: Context): Promise<void>;
 }
 
@@ -35,6 +37,8 @@ export class Context {
 	readonly url: string;
 	/** Whether children call `afterFork()` first. Without it, what they do first must touch the pool. */
 	readonly hook: boolean;
+	/** Whether the sentinel is in use: it sees every fork, at once. */
+	readonly hasSentinel = process.execArgv.some((flag) => flag.includes("sentinel"));
 	readonly #opened: Ending[] = [];
 	readonly #flags: Flag[] = [];
 
@@ -57,12 +61,17 @@ export class Context {
 
 	fork<T>(name: string, body: () => T | Promise<T>, options?: ForkOptions): Promise<Child<T>> {
 		const hooked = (): T | Promise<T> => {
-			// An unprotected pool has no such call.
-			if (this.hook && this.face.isProtected) afterFork();
+			this.callHook();
 			return body();
 		};
 		// An unprotected child hangs often.
 		return forkChild(name, hooked, { deadlineMillis: this.face.isProtected ? 10_000 : 5_000, ...options });
+	}
+
+	/** What a child does first. {@link Context.fork} does it by itself. */
+	callHook(): void {
+		// An unprotected pool has no such call.
+		if (this.hook && this.face.isProtected) afterFork();
 	}
 
 	/** A sign that one process gives another; taken down with the scenario. */
@@ -82,18 +91,21 @@ export class Context {
 
 /** A file that all processes see. */
 class Flag {
-	readonly #path = join(tmpdir(), `forksafe-flag-${randomUUID()}`);
+	readonly path = join(tmpdir(), `forksafe-flag-${randomUUID()}`);
 
-	raise(): void {
-		writeFileSync(this.#path, "");
+	/** @param text what the other process is told with it */
+	raise(text = ""): void {
+		writeFileSync(`${this.path}.new`, text);
+		renameSync(`${this.path}.new`, this.path);
 	}
 
-	async raised(): Promise<void> {
-		await untilTrue(() => existsSync(this.#path), { what: "the other process has given its sign", deadlineMillis: 8_000 });
+	async raised(): Promise<string> {
+		await untilTrue(() => existsSync(this.path), { what: "the other process has given its sign", deadlineMillis: 8_000 });
+		return readFileSync(this.path, "utf8");
 	}
 
 	lower(): void {
-		rmSync(this.#path, { force: true });
+		rmSync(this.path, { force: true });
 	}
 }
 
@@ -121,12 +133,17 @@ export async function inFlight(subject: Subject, count: number): Promise<void> {
 }
 
 /** The parent has noticed nothing: its questions are answered, on the very connections that it had. */
-export async function expectUnharmed(context: Context, subject: Subject, backends: Set<string>): Promise<void> {
+export async function expectUnharmed(
+	context: Context,
+	subject: Subject,
+	backends: Set<string>,
+	generation = 0,
+): Promise<void> {
 	await talk(subject, "the parent");
 	expect([...(await warm(subject, backends.size))].sort(), "connections of the parent").to.deep.equal([...backends].sort());
 	expect([...(await context.face.server.sessions(context.url))], "sessions on the server").to.include.members([...backends]);
 	expect(subject.counts(), "counters of the parent").to.deep.equal({ used: 0, idle: backends.size, pending: 0 });
-	expect(currentGeneration(), "generation of the parent").to.equal(0);
+	expect(currentGeneration(), "generation of the parent").to.equal(generation);
 }
 
 /** So often was each of these inserted. */

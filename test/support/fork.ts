@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { fromWire, type Outcome, OutcomeFile, toWire } from "./outcome.ts";
+import { inNewPidNamespace } from "./kernel-calls.ts";
 import { getpid, isLoopAlive, kill, posixFork, type WaitStatus, waitpid } from "./posix-fork.ts";
 import { childName, nameProcess, reportOutcome } from "./report.ts";
 import { forgetWaits, untilTrue } from "./until-true.ts";
@@ -43,6 +44,8 @@ export interface ForkOptions {
 	readonly deadlineMillis?: number;
 	/** Call `uv_loop_fork` in the child, see {@link posixFork}. @default true */
 	readonly loopFork?: boolean;
+	/** Make the child the first process of a PID namespace of its own. Needs root. @default false */
+	readonly newPidNamespace?: boolean;
 }
 
 /** A child that did not end as it should. */
@@ -70,14 +73,15 @@ export class ChildFailure extends Error {
 export function forkChild<T>(
 	name: string,
 	body: () => T | Promise<T>,
-	{ exit = "process.exit", deadlineMillis = 10_000, loopFork = true }: ForkOptions = {},
+	{ exit = "process.exit", deadlineMillis = 10_000, loopFork = true, newPidNamespace = false }: ForkOptions = {},
 ): Promise<Child<T>> {
 	// The stack and the callbacks that the child inherits go on in it until they come to an await, or here.
 	if ((owner.getStore() ?? program) !== self) return never();
 
 	const signature = childName(name);
 	const file = new OutcomeFile();
-	const pid = posixFork({ loopFork });
+	const fork = (): number => posixFork({ loopFork });
+	const pid = newPidNamespace ? inNewPidNamespace(fork) : fork();
 	if (pid > 0) return Promise.resolve(follow<T>({ pid, name: signature, file, exit, deadlineMillis }));
 
 	self = Symbol(signature);

@@ -16,6 +16,8 @@ export interface ProgramOptions {
 	readonly env?: Readonly<Record<string, string | undefined>>;
 	/** Flags for Node, in front of the program. */
 	readonly nodeArgs?: readonly string[];
+	/** A command in front of Node, which becomes or starts it: `unshare --pid --fork`. */
+	readonly within?: readonly string[];
 	/** Called with each report soon after it was sent. */
 	readonly onReport?: (report: Report) => void;
 }
@@ -48,10 +50,15 @@ export async function runProgram(url: URL | string, options: ProgramOptions): Pr
 	}
 }
 
-function start(url: URL | string, reports: string, { args = [], env = {}, nodeArgs = [] }: ProgramOptions): ChildProcess {
+function start(
+	url: URL | string,
+	reports: string,
+	{ args = [], env = {}, nodeArgs = [], within = [] }: ProgramOptions,
+): ChildProcess {
 	const path = url instanceof URL || url.startsWith("file:") ? fileURLToPath(url) : url;
 	const flags = ["--single-threaded", "--enable-source-maps", "--conditions=@forksafe/source"];
-	return spawn(process.execPath, [...flags, ...nodeArgs, path, ...args], {
+	const [command, ...rest] = [...within, process.execPath, ...flags, ...nodeArgs, path, ...args];
+	return spawn(command as string, rest, {
 		detached: true,
 		env: { ...process.env, ...env, [reportsVariable]: reports },
 		stdio: ["ignore", "pipe", "pipe"],
