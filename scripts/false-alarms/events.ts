@@ -40,7 +40,11 @@ const always = (): boolean => true;
 const clockCanBeSet = ({ wallClock }: World): boolean => wallClock !== undefined;
 
 export const events: readonly LifeEvent[] = [
-	{ name: "its parent dies", isPossible: (world) => world.parents() > 0, happen: (world) => world.ask({ kind: "end the parent" }) },
+	{
+		name: "its parent dies",
+		isPossible: (world) => world.parents() > 0,
+		happen: (world) => world.ask({ kind: "end the parent" }),
+	},
 	{ name: "stopped for 0.3 s", isPossible: always, happen: (world) => world.ask({ kind: "stop", millis: 300 }) },
 	{ name: "stopped for 6 s", isPossible: always, happen: (world) => world.ask({ kind: "stop", millis: LONG_STOP_MILLIS }) },
 	{ name: "garbage collections", isPossible: always, happen: collectGarbage },

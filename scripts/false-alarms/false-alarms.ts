@@ -48,7 +48,10 @@ const complaints: string[] = [];
 const totals = new Map(events.map(({ name }) => [name, { times: 0, ...zero() }]));
 
 try {
-	const lives = [{ name: "without the sentinel", imports: [] }, { name: "with the sentinel", imports: ["@forksafe/sentinel"] }];
+	const lives = [
+		{ name: "without the sentinel", imports: [] },
+		{ name: "with the sentinel", imports: [import.meta.resolve("@forksafe/sentinel")] },
+	];
 	console.log(`forksafe false alarms: ${seconds} s of ordinary life, Node ${process.versions.node}`);
 	await Promise.all(lives.map(({ name, imports }, n) => live(name, join(directory, String(n)), imports)));
 } finally {
@@ -73,7 +76,7 @@ async function live(name: string, place: string, imports: readonly string[]): Pr
 	const parents = Math.max(2, Math.ceil(seconds / SECONDS_PER_PARENT));
 	const { output, timedOut, reports } = await runProgram(new URL("life.ts", import.meta.url), {
 		deadlineMillis: seconds * 1_000 + GRACE_MILLIS,
-		nodeArgs: ["--expose-gc", ...imports.flatMap((specifier) => ["--import", import.meta.resolve(specifier)])],
+		nodeArgs: ["--expose-gc", ...imports.flatMap((module) => ["--import", module])],
 		args: [String(seconds), String(parents), place, server.url, lines.url, ...(clock ? [clockFile] : [])],
 		...(clock !== undefined && { env: clock }),
 		onReport: (report) => {
@@ -104,7 +107,9 @@ async function grant(pid: number, please: NonNullable<Line["please"]>): Promise<
 			process.kill(pid, "SIGCONT");
 			break;
 		case "starve": {
-			const busy = Array.from({ length: 4 * availableParallelism() }, () => spawn("sh", ["-c", "while :; do :; done"]));
+			const busy = Array.from({ length: 4 * availableParallelism() }, () =>
+				spawn("sh", ["-c", "ulimit -t 10; while :; do :; done"]),
+			);
 			await delay(please.millis);
 			for (const one of busy) one.kill("SIGKILL");
 			break;

@@ -35,7 +35,13 @@ await Promise.all(working);
 
 for (const { name, subject, before, answers, wrong } of pools) {
 	const after = await warm(subject, CONNECTIONS);
-	report({ name, answered: answers > 0, wrong, lost: [...before].filter((backend) => !after.has(backend)).length, generation: currentGeneration() });
+	report({
+		name,
+		answered: answers > 0,
+		wrong,
+		lost: [...before].filter((backend) => !after.has(backend)).length,
+		generation: currentGeneration(),
+	});
 	await subject.end();
 }
 report({ millisPerSpawn: { alone, busy } });

@@ -1,7 +1,10 @@
 /**
- * `stopped.ts pg|Knex|Kysely OURS|PLAIN`: someone waits for the only connection of a pool, 1000 ms at most, while its holder
- * works for 600 ms of the time that this process runs. Reports "waiting", then what became of the waiter. Whoever runs it stops
- * the process meanwhile.
+ * `stopped.ts pg|Knex|Kysely OURS|PLAIN waiting|waiting-in-vain|idle`: what becomes of those who use a pool while its process is
+ * stopped. Reports that they are ready, then what became of them. Whoever runs it stops the process meanwhile.
+ *
+ * - `waiting`: someone waits for the only connection, 1000 ms at most, while its holder works for 600 ms of the time that this
+ *   process runs; `waiting-in-vain`: for 3 s of it.
+ * - `idle`: connections are idle; as soon as it goes on, many ask at once, before anything is read from a socket: reports why some of them failed.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { ForkSafePostgres } from "@forksafe/knex";
@@ -12,15 +15,22 @@ import { Kysely, PostgresDialect, sql } from "kysely";
 import pg from "pg";
 import { report } from "../support/report.ts";
 
-const [library, whose] = process.argv.slice(2);
+const [library, whose, use] = process.argv.slice(2);
 const isOurs = whose === "OURS";
-const acquireTimeoutMillis = 1_000;
+const STEP_MILLIS = 50;
+const IDLE = 3;
+const ASKED = 12;
+/** A step that takes so much longer was stopped in the middle. */
+const STOPPED_MILLIS = 1_000;
+const acquireTimeoutMillis = use === "idle" ? 10_000 : 1_000;
+const max = use === "idle" ? IDLE : 1;
 const { DATABASE_URL: connectionString = "" } = process.env;
-const options = { connectionString, max: 1, connectionTimeoutMillis: acquireTimeoutMillis };
+const options = { connectionString, max, connectionTimeoutMillis: acquireTimeoutMillis, application_name: "stopped" };
 
 interface Subject {
 	/** Works with a connection for so many steps. */
 	work(steps: number): Promise<unknown>;
+	ask(): Promise<unknown>;
 	end(): Promise<unknown>;
 }
 
@@ -28,14 +38,19 @@ function open(): Subject {
 	if (library === "Knex") {
 		const db = knex({
 			client: isOurs ? ForkSafePostgres : "pg",
-			connection: connectionString,
-			pool: { min: 0, max: 1 },
+			connection: { connectionString, application_name: "stopped" },
+			pool: { min: 0, max },
 			acquireConnectionTimeout: acquireTimeoutMillis,
+			log: { warn() {} },
 		});
-		return { work: (steps) => db.transaction(() => pause(steps)), end: () => db.destroy() };
+		return {
+			work: (steps) => db.transaction(() => pause(steps)),
+			ask: async () => db.raw("select 1"),
+			end: () => db.destroy(),
+		};
 	}
 	if (library === "Kysely") {
-		const dialect = isOurs ? new ForkSafePostgresDialect({ pool: options }) : new PostgresDialect({ pool: new pg.Pool(options) });
+		const dialect = isOurs ? new ForkSafePostgresDialect({ pool: options }) : new PostgresDialect({ pool: plainPool() });
 		const db = new Kysely<unknown>({ dialect });
 		return {
 			work: (steps) =>
@@ -43,33 +58,66 @@ function open(): Subject {
 					await sql`select 1`.execute(connection);
 					await pause(steps);
 				}),
+			ask: () => sql`select 1`.execute(db),
 			end: () => db.destroy(),
 		};
 	}
-	const pool = isOurs ? new Pool(options) : new pg.Pool(options);
+	const pool = isOurs ? new Pool(options) : plainPool();
 	return {
 		async work(steps) {
 			const client = await pool.connect();
 			await pause(steps);
 			client.release();
 		},
+		ask: () => pool.query("select 1"),
 		end: () => pool.end(),
 	};
 }
 
+/** An idle session that was ended is no reason to crash. */
+function plainPool(): pg.Pool {
+	return new pg.Pool(options).on("error", () => {});
+}
+
 /** Many short steps: a stopped process falls behind by one of them only. */
 async function pause(steps: number): Promise<void> {
-	for (let step = 0; step < steps; step++) await delay(50);
+	for (let step = 0; step < steps; step++) await delay(STEP_MILLIS);
+}
+
+/**
+ * Resolves in the very turn in which a stopped process goes on.
+ *
+ * @param since when it may have been stopped first
+ */
+async function goingOn(since: number): Promise<void> {
+	for (let last = since; ; last = performance.now()) {
+		await delay(STEP_MILLIS);
+		if (performance.now() - last > STOPPED_MILLIS) return;
+	}
 }
 
 const subject = open();
-await subject.work(0);
-const holder = subject.work(12);
-const waiter = subject.work(0).then(
-	() => "served",
-	(error: Error) => error.message,
-);
-report("waiting");
-report(await waiter);
-await holder;
+if (use === "idle") {
+	await Promise.all(Array.from({ length: IDLE }, () => subject.work(1)));
+	const now = performance.now();
+	report("ready");
+	await goingOn(now);
+	const asked = await Promise.allSettled(Array.from({ length: ASKED }, () => subject.ask()));
+	report(asked.flatMap((one) => (one.status === "rejected" ? [(one.reason as Error).message] : [])));
+} else {
+	await subject.work(0);
+	const holder = subject.work(use === "waiting" ? 12 : 60);
+	let hasEnded = false;
+	void holder.then(() => {
+		hasEnded = true;
+	});
+	const waiter = subject.work(0).then(
+		() => "served",
+		(error: Error) => error.message,
+	);
+	report("ready");
+	const became = await waiter;
+	report(hasEnded || use === "waiting" ? became : `${became}, in time`);
+	await holder;
+}
 await subject.end();

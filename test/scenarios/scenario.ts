@@ -133,12 +133,7 @@ export async function inFlight(subject: Subject, count: number): Promise<void> {
 }
 
 /** The parent has noticed nothing: its questions are answered, on the very connections that it had. */
-export async function expectUnharmed(
-	context: Context,
-	subject: Subject,
-	backends: Set<string>,
-	generation = 0,
-): Promise<void> {
+export async function expectUnharmed(context: Context, subject: Subject, backends: Set<string>, generation = 0): Promise<void> {
 	await talk(subject, "the parent");
 	expect([...(await warm(subject, backends.size))].sort(), "connections of the parent").to.deep.equal([...backends].sort());
 	expect([...(await context.face.server.sessions(context.url))], "sessions on the server").to.include.members([...backends]);

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { fromWire, type Outcome, OutcomeFile, toWire } from "./outcome.ts";
 import { inNewPidNamespace } from "./kernel-calls.ts";
+import { fromWire, type Outcome, OutcomeFile, toWire } from "./outcome.ts";
 import { getpid, isLoopAlive, kill, posixFork, type WaitStatus, waitpid } from "./posix-fork.ts";
 import { childName, nameProcess, reportOutcome } from "./report.ts";
 import { forgetWaits, untilTrue } from "./until-true.ts";

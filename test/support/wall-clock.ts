@@ -11,7 +11,8 @@ import { run } from "./throw-away.ts";
  * @returns undefined where there is no libfaketime, and it cannot be installed
  */
 export async function withOwnWallClock(file: string): Promise<Record<string, string> | undefined> {
-	const library = libfaketime() ?? (await install());
+	installed ??= install();
+	const library = await installed;
 	if (library === undefined) return undefined;
 	setWallClock(file, 0);
 	return {
@@ -44,8 +45,11 @@ function filesOf(directory: string): string[] {
 	}
 }
 
+let installed: Promise<string | undefined> | undefined;
+
 async function install(): Promise<string | undefined> {
-	if (process.platform !== "linux") return undefined;
+	const found = libfaketime();
+	if (found !== undefined || process.platform !== "linux") return found;
 	const sudo = process.getuid?.() === 0 ? [] : ["sudo", "-n"];
 	const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
 	try {
