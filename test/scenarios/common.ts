@@ -4,11 +4,12 @@ import { channel } from "node:diagnostics_channel";
 import { readdirSync } from "node:fs";
 import type { Socket } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
-import { currentGeneration, type ProcessChange } from "@forksafe/core";
+import { currentGeneration, type ProcessChange, resumeAll, suspendAll } from "@forksafe/core";
 import { expect } from "chai";
 import type { Held } from "../faces/face.ts";
 import { type Child, forkChild } from "../support/fork.ts";
 import { getpid, getppid } from "../support/posix-fork.ts";
+import { settle } from "../support/promises.ts";
 import { untilTrue } from "../support/until-true.ts";
 import {
 	type Context,
@@ -403,6 +404,37 @@ export const commonScenarios: readonly Scenario[] = [
 			expect(await held.echo("mine")).to.equal("mine");
 			await held.release();
 			expect(await soon(ended, "the end of the pool")).to.deep.equal({ value: undefined });
+		},
+	},
+	{
+		name: "while the pool is being suspended: each process resumes it for itself, and who waits is served in the parent",
+		contract: [1, 2, 4, 5, 12],
+		async run(context) {
+			const subject = context.open();
+			await warm(subject, 2);
+			const held = await subject.hold();
+			const suspended = outcome(suspendAll());
+			const key = unique("meanwhile");
+			const waiting = outcome(subject.insert(key));
+			await settle(); // by now it waits
+			const child = await context.fork("child", async () => {
+				const own = subject.echo("mine");
+				await expectRefused(rethrow(waiting), PROCESS_CHANGED);
+				await expectRefused(held.echo("mine"), INHERITED);
+				expect(await soon(suspended, "the suspension in the child")).to.deep.equal({ value: undefined });
+				resumeAll();
+				expect(await own).to.equal("mine");
+				await talk(subject, "the child");
+			});
+			await child.result;
+			expect(await held.echo("mine")).to.equal("mine");
+			await held.release();
+			expect(await soon(suspended, "the suspension")).to.deep.equal({ value: undefined });
+			await expectTraces(context, { [key]: 0 });
+			resumeAll();
+			expect(await soon(waiting, "the statement that waited")).to.have.property("value");
+			await expectTraces(context, { [key]: 1 });
+			await talk(subject, "the parent", 200);
 		},
 	},
 	{
