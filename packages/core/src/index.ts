@@ -59,6 +59,7 @@ export {
 	useForkDetector,
 	useVmClock,
 } from "./process-identity.ts";
+export { isBuildingSnapshot } from "./snapshot.ts";
 export { guardStream } from "./stream-guard.ts";
 export { resumeAll, suspendAll } from "./suspend-all.ts";
 export { type Queued, WaitQueue } from "./wait-queue.ts";

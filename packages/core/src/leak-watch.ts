@@ -1,5 +1,6 @@
 import type { Clock } from "./clock.ts";
 import type { Entry } from "./entry.ts";
+import { isBuildingSnapshot } from "./snapshot.ts";
 
 /** A connection that has been held for longer than `leakThresholdMillis`. */
 export interface Leak<R> {
@@ -21,8 +22,9 @@ export class LeakWatch<R> {
 	readonly #thresholdMillis: number;
 	readonly #leases = new Map<Entry<R>, Lease>();
 
+	/** @param thresholdMillis 0: none is found */
 	constructor(thresholdMillis: number, clock: Clock) {
-		this.#thresholdMillis = thresholdMillis;
+		this.#thresholdMillis = thresholdMillis === 0 ? Number.POSITIVE_INFINITY : thresholdMillis;
 		this.#clock = clock;
 	}
 
@@ -47,6 +49,12 @@ export class LeakWatch<R> {
 		return leaks;
 	}
 
+	/** Who has acquired it: the frames of the call, a line each. Undefined when it was not noted. */
+	acquirerOf(entry: Entry<R>): string | undefined {
+		const lease = this.#leases.get(entry);
+		return lease && framesOf(lease.acquirer);
+	}
+
 	/** What was acquired in another process is no leak of this one. */
 	clear(): void {
 		this.#leases.clear();
@@ -67,12 +75,15 @@ export function stackAbove(below: (...args: never[]) => unknown): Error {
 	try {
 		const holder = new Error("acquired");
 		Error.captureStackTrace(holder, below);
+		// Node 22 cannot write a snapshot with an error in it whose stack nobody has read.
+		if (isBuildingSnapshot()) framesOf(holder);
 		return holder;
 	} finally {
 		Error.stackTraceLimit = stackTraceLimit;
 	}
 }
 
-function framesOf({ stack = "" }: Error): string {
+/** The frames of an error's stack, a line each. */
+export function framesOf({ stack = "" }: Error): string {
 	return stack.split("\n").slice(1).join("\n");
 }

@@ -1,4 +1,5 @@
 import { InheritedConnectionError, OptionError } from "./errors.ts";
+import { framesOf, stackAbove } from "./leak-watch.ts";
 import { type ProcessWatch, processWatchFlaw } from "./options.ts";
 import {
 	type ConnectionHolder,
@@ -8,6 +9,7 @@ import {
 	type ProcessChange,
 	registerHolder,
 } from "./process-identity.ts";
+import { isBuildingSnapshot, openUntilSnapshot } from "./snapshot.ts";
 
 /** Whose a connection is: for the connections of a driver, which have to know it whether a pool has them or not. */
 export class Ownership {
@@ -17,7 +19,8 @@ export class Ownership {
 	#change: ProcessChange | undefined;
 	/** How the registry reaches it. The registry holds it weakly, so it has to be kept. */
 	readonly #holder: ConnectionHolder = { discardInherited: (change) => this.lose(change) };
-	#unregister: () => void = () => {};
+	#unregister: () => void = nothing;
+	#noLongerOpen: () => void = nothing;
 
 	/**
 	 * @param processWatch as in a pool's options. A connection sees one change at most, so `once` is `always`
@@ -36,12 +39,17 @@ export class Ownership {
 		if (this.#generation !== undefined) return false;
 		this.#generation = this.#looks ? currentGeneration() : knownGeneration();
 		this.#unregister = registerHolder(this.#holder);
+		if (isBuildingSnapshot()) {
+			const stack = framesOf(stackAbove(this.begin));
+			this.#noLongerOpen = openUntilSnapshot(() => ({ what: "a connection was not ended; opened", stack }));
+		}
 		return true;
 	}
 
 	/** It has ended: there is nothing left to be inherited. */
 	end(): void {
 		this.#unregister();
+		this.#noLongerOpen();
 	}
 
 	/** The change since which it is another process's, as far as is known without a look. */
@@ -77,7 +85,9 @@ export class Ownership {
 	lose(change: ProcessChange): void {
 		if (this.#change !== undefined) return;
 		this.#change = change;
-		this.#unregister();
+		this.end();
 		this.#discard(change);
 	}
 }
+
+function nothing(): void {}

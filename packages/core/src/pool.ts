@@ -73,6 +73,7 @@ import {
 	registerHolder,
 	type SuspendOptions,
 } from "./process-identity.ts";
+import { askBeforeSnapshot, isBuildingSnapshot, type OpenConnection } from "./snapshot.ts";
 import { Standstill } from "./standstill.ts";
 import { WaitDeadline } from "./wait-deadline.ts";
 import { Waiter, WaitQueue } from "./wait-queue.ts";
@@ -137,7 +138,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	/** Of those who wait: they stand still while the pool is suspended. */
 	readonly #waitDeadlines: Deadlines;
 	readonly #waitDeadline: WaitDeadline<R>;
-	readonly #leakWatch: LeakWatch<R> | undefined;
+	#leakWatch: LeakWatch<R> | undefined;
 	/** How the registry reaches this pool. The registry holds it weakly, so the pool has to keep it. */
 	readonly #holder: ConnectionHolder = {
 		discardInherited: (change) => this.#startAfresh(change),
@@ -171,7 +172,9 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			timedOut: (waiter) => this.#timedOut(waiter),
 		});
 		this.#pace = new ConnectPace(this.#clock, { headStartMillis: connectHeadStartMillis, most: maxConnecting, random });
-		if (leakThresholdMillis > 0) this.#leakWatch = new LeakWatch(leakThresholdMillis, this.#clock);
+		// Who has a connection when a snapshot is written is told without being asked for.
+		if (leakThresholdMillis > 0 || isBuildingSnapshot()) this.#leakWatch = new LeakWatch(leakThresholdMillis, this.#clock);
+		askBeforeSnapshot(() => this.#leases());
 		this.#looks = this.options.processWatch !== "off";
 		this.#generation = this.#looks ? currentGeneration() : knownGeneration();
 		this.#unregister = registerHolder(this.#holder);
@@ -717,10 +720,12 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	#connect(): void {
 		const now = this.#clock.now();
 		const entry = new Entry<R>(this.#generation, this.#evictions, now, this.#lostTime.totalAt(now), this.#expiry(now));
+		// While a snapshot is built, nothing is idle: what comes back is ended.
+		entry.isRetired = isBuildingSnapshot();
 		this.#entries.add(entry);
 		this.#connecting++;
 		this.#pace.began(this.#entries.size === 1);
-		this.#keepsMin = this.options.min > 0;
+		this.#keepsMin = this.options.min > 0 && !isBuildingSnapshot();
 		this.#startMaintenance();
 		const { connectTimeoutMillis } = this.options;
 		entry.stopDeadline = this.#deadlines.start(connectTimeoutMillis, () => this.#connectTimedOut(entry));
@@ -899,6 +904,8 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		entry.stopDeadline();
 		if (entry.state !== "destroying") this.#move(entry, "destroying");
 		const resource = entry.resource as R;
+		// A snapshot is not written before it has gone, unless that takes too long.
+		if (isBuildingSnapshot()) this.#driver.ref?.(resource);
 		const finish = (error?: unknown): void => {
 			this.#look();
 			if (entry.state !== "destroying") return;
@@ -909,6 +916,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		const { destroyTimeoutMillis } = this.options;
 		entry.stopDeadline = this.#deadlines.start(destroyTimeoutMillis, () => {
 			this.#lingering.add(resource);
+			if (isBuildingSnapshot()) this.#driver.unref?.(resource);
 			finish(new Error(`the connection did not end within ${destroyTimeoutMillis} ms`));
 		});
 		const ended = (error?: unknown): void => {
@@ -994,7 +1002,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	}
 
 	#startMaintenance(): void {
-		if (this.#maintenance !== undefined) return;
+		if (this.#maintenance !== undefined || isBuildingSnapshot()) return;
 		const { idleTimeoutMillis, maintenanceIntervalMillis } = this.options;
 		const interval =
 			idleTimeoutMillis === 0
@@ -1025,6 +1033,15 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			guarded(() => this.emit("leak", leak));
 			if (leakChannel.hasSubscribers) leakChannel.publish({ pool: this, ...leak });
 		}
+	}
+
+	/** What is in use, for a snapshot that is to be written. */
+	#leases(): OpenConnection[] {
+		const used = [...this.#entries].filter(({ state }) => state === "used");
+		return used.map((entry) => ({
+			what: `${this.options.name}: a connection was not released; acquired`,
+			stack: this.#leakWatch?.acquirerOf(entry) ?? "    (by whom is not known)",
+		}));
 	}
 
 	/** Those at the bottom of the stack have been idle longest. */
@@ -1068,6 +1085,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		this.#stopPaceTimer();
 		this.#stopMaintenance();
 		this.#leakWatch?.clear();
+		if (this.options.leakThresholdMillis === 0) this.#leakWatch = undefined;
 		this.#rejectAll(() => new ProcessChangedError(change));
 		for (const entry of inherited) {
 			entry.stopDeadline();

@@ -8,6 +8,7 @@
  */
 import process from "node:process";
 import { guarded } from "./guarded.ts";
+import { isBuildingSnapshot, onSnapshotStart } from "./snapshot.ts";
 import { truePidOn } from "./true-pid.ts";
 import { VmClock } from "./vm-clock.ts";
 
@@ -69,6 +70,8 @@ interface Registry {
 	parentPid: number;
 	truthAskedAt: number;
 	lastChange: ProcessChange | undefined;
+	/** It builds a snapshot: whoever starts from that is another process. */
+	isToBeStarted: boolean;
 	/** In place of `process.ppid`, where there is one. */
 	detector: ForkDetector | undefined;
 	vmClock: VmClock;
@@ -90,6 +93,7 @@ const VMCLOCK = "/dev/vmclock0";
 
 const REGISTRY = Symbol.for("@forksafe/core/process-identity@1");
 const shared = globalThis as { [REGISTRY]?: Registry };
+const isFirstCopy = shared[REGISTRY] === undefined;
 shared[REGISTRY] ??= {
 	generation: 0,
 	pid: truth.read(),
@@ -98,6 +102,7 @@ shared[REGISTRY] ??= {
 	parentPid: watchesParent ? self.ppid : 0,
 	truthAskedAt: performance.now(),
 	lastChange: undefined,
+	isToBeStarted: isBuildingSnapshot(),
 	detector: undefined,
 	vmClock: new VmClock(VMCLOCK),
 	holders: new Set(),
@@ -109,6 +114,15 @@ const registry: Registry = shared[REGISTRY];
 const collected = new FinalizationRegistry<WeakRef<ConnectionHolder>>((holder) => {
 	registry.holders.delete(holder);
 });
+
+// In containers, the process that has built a snapshot and those that start from it often have one pid.
+if (isFirstCopy) {
+	onSnapshotStart(() => {
+		registry.truthAskedAt = performance.now(); // it has begun anew
+		if (registry.isToBeStarted) endGeneration("snapshot", truth.read());
+		for (const holder of registry.holders) collectWith(holder);
+	});
+}
 
 /**
  * Counts the identities that this heap has had: 0 at start, one more after every process change.
@@ -215,7 +229,7 @@ export function inspectProcess(): void {
 export function registerHolder(holder: ConnectionHolder): () => void {
 	const reference = new WeakRef(holder);
 	registry.holders.add(reference);
-	collected.register(holder, reference, reference);
+	if (!isBuildingSnapshot()) collectWith(reference);
 	return () => {
 		registry.holders.delete(reference);
 		collected.unregister(reference);
@@ -274,6 +288,16 @@ export function connectionHolders(): readonly ConnectionHolder[] {
 	return [...registry.holders].map((holder) => holder.deref()).filter((holder) => holder !== undefined);
 }
 
+/**
+ * Not while a snapshot is built: V8 cannot write one with a finalization registry whose turn has come, and before it writes one
+ * it collects its garbage.
+ */
+function collectWith(reference: WeakRef<ConnectionHolder>): void {
+	const holder = reference.deref();
+	if (holder === undefined) registry.holders.delete(reference);
+	else collected.register(holder, reference, reference);
+}
+
 function askForTruth(): ProcessChange | undefined {
 	const pid = truth.read();
 	const wasRestored = self.pid !== registry.storedPid;
@@ -309,6 +333,7 @@ function endGeneration(cause: ProcessChangeCause, pid: number): ProcessChange {
 	};
 	resetTripwire();
 	registry.vmClock.reset();
+	registry.isToBeStarted &&= cause !== "snapshot";
 	registry.pid = pid;
 	registry.namespace = truth.readNamespace();
 	registry.generation = change.generation;

@@ -7,10 +7,11 @@
  * `Object.create(prototype)` and `lodash.merge`, without its constructor. So there are no `#private` members and no class
  * fields on it, and what must be shared (pool, driver) is one instance of a class, which merge copies by reference.
  */
-import { createRequire } from "node:module";
 import type { Readable } from "node:stream";
 import type { ProcessChange } from "@forksafe/core";
 import type { Knex } from "knex";
+// By a name that bundlers can follow.
+import { getDialectByNameOrAlias } from "knex/lib/dialects/index.js";
 
 /** A connection of ours, of whichever driver, with what Knex writes on it. */
 export interface KnexConnection {
@@ -59,28 +60,16 @@ export interface KnexTransactionInternals {
 /** A Knex client class. */
 export type KnexClientClass = typeof Knex.Client;
 
-/** With `require`: Knex is CommonJS, and has its dialects in files that it does not export by name. */
-const require = createRequire(import.meta.url);
-
 /** The drivers whose connections can be guarded. */
 export type DriverName = "pg" | "mysql2";
 
-const DIALECT_FILES: Record<string, string> = {
-	pg: "postgres",
-	postgres: "postgres",
-	postgresql: "postgres",
-	cockroachdb: "cockroachdb",
-	redshift: "redshift",
-	mysql2: "mysql2",
-};
 
 /** Names of the dialects that have such a driver. */
-export const DIALECTS: readonly string[] = Object.keys(DIALECT_FILES);
+export const DIALECTS: readonly string[] = ["pg", "postgres", "postgresql", "cockroachdb", "redshift", "mysql2"];
 
 /** @returns Knex's own class, or undefined for a dialect with another driver */
 export function dialectClass(name: string): KnexClientClass | undefined {
-	const file = Object.hasOwn(DIALECT_FILES, name) ? DIALECT_FILES[name] : undefined;
-	return file === undefined ? undefined : (require(`knex/lib/dialects/${file}/index.js`) as KnexClientClass);
+	return DIALECTS.includes(name) ? getDialectByNameOrAlias(name) : undefined;
 }
 
 /**

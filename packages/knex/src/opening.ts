@@ -1,4 +1,4 @@
-import { AsyncLocalStorage } from "node:async_hooks";
+import { asyncContext } from "./async-context.ts";
 import type { KnexConnection } from "./knex-internals.ts";
 
 /** A `create` in progress, with the connection that it has opened so far. */
@@ -7,7 +7,7 @@ interface Opening<C extends KnexConnection = KnexConnection> {
 	connection?: C;
 }
 
-const opening = new AsyncLocalStorage<Opening>();
+const opening = asyncContext<Opening>();
 const connectErrors = new WeakSet<object>();
 
 /**

@@ -6,13 +6,13 @@
  * the first in line, so that an acquire whose resource was found broken stays first, as it does in tarn.
  */
 
-import { AsyncLocalStorage } from "node:async_hooks";
 import process from "node:process";
 import {
 	type AcquirePhase,
 	AcquireTimeoutError,
 	ConnectError,
 	currentGeneration,
+	isBuildingSnapshot,
 	Pool as Engine,
 	type PoolStats,
 	type ProcessChange,
@@ -24,13 +24,14 @@ import {
 	withoutStack,
 } from "@forksafe/core";
 import { Pool as Tarn, TimeoutError } from "tarn";
+import { asyncContext } from "./async-context.ts";
 import { Acquire, type Ticket } from "./tarn-acquire.ts";
 import { type Host, TarnDriver } from "./tarn-driver.ts";
 import { checkTarnOptions, engineOptions, type TarnPoolOptions } from "./tarn-options.ts";
 
 const DEFAULT_IDLE_TIMEOUT_MILLIS = 30_000;
-/** Nobody sees it: whoever has asked was told otherwise. */
-const ABANDONED = new Error("abandoned");
+/** Nobody sees it: whoever has asked was told otherwise. No error: Node 22 cannot write a snapshot with one whose stack nobody reads. */
+const ABANDONED = Symbol("abandoned");
 
 /** @throws OptionError (ERR_FORKSAFE_OPTION) from the constructor */
 export class TarnPool<R extends object> extends Tarn<R> {
@@ -38,9 +39,9 @@ export class TarnPool<R extends object> extends Tarn<R> {
 	processWatch: ProcessWatch;
 	private readonly engine: Engine<R>;
 	private readonly driver: TarnDriver<R>;
-	private readonly watchesLeaks: boolean;
+	private readonly hasLeakThreshold: boolean;
 	/** Where a library acquires in an async context of its own, who has called it. */
-	private readonly holders = new AsyncLocalStorage<Error>();
+	private readonly holders = asyncContext<Error>();
 	private readonly validator: TarnPoolOptions<R>["validate"];
 	/** Who waits for a resource, the first in line first; each has a ticket. */
 	private readonly line = new WaitQueue<Acquire<R>>();
@@ -65,7 +66,7 @@ export class TarnPool<R extends object> extends Tarn<R> {
 		this.engine = engine;
 		this.driver = driver;
 		this.validator = options.validate;
-		this.watchesLeaks = engine.options.leakThresholdMillis > 0;
+		this.hasLeakThreshold = engine.options.leakThresholdMillis > 0;
 		this.acquireTimeoutMillis = engine.options.acquireTimeoutMillis;
 		this.idleTimeoutMillis = options.idleTimeoutMillis ?? DEFAULT_IDLE_TIMEOUT_MILLIS;
 		this.reapIntervalMillis = options.reapIntervalMillis ?? this.reapIntervalMillis;
@@ -104,6 +105,10 @@ export class TarnPool<R extends object> extends Tarn<R> {
 	override numPendingCreates(): number {
 		this.look();
 		return this.driver.creating;
+	}
+
+	private get watchesLeaks(): boolean {
+		return this.hasLeakThreshold || isBuildingSnapshot();
 	}
 
 	/** @internal What `action` acquires, now or later, is held by whoever has called `below`. */
@@ -209,7 +214,9 @@ export class TarnPool<R extends object> extends Tarn<R> {
 		if (this.emitter.listenerCount(event) > 0) super._executeEventHandlers(event, ...args);
 	}
 
+	/** While a snapshot is built, nothing is idle. */
 	override _startReaping(): void {
+		if (isBuildingSnapshot()) return;
 		super._startReaping();
 		this.interval?.unref();
 	}

@@ -6,11 +6,19 @@
  * Terminate). Both ask whose process this is.
  */
 import process from "node:process";
-import { discardStream, InheritedConnectionError, Ownership, type ProcessChange, type ProcessWatch } from "@forksafe/core";
+import {
+	discardStream,
+	InheritedConnectionError,
+	isBuildingSnapshot,
+	Ownership,
+	type ProcessChange,
+	type ProcessWatch,
+} from "@forksafe/core";
 import pg from "pg";
 import { type ApplicationName, clientSettings, sessionName } from "./client-options.ts";
 import { assertPgInternals, internals, type PgClientInternals, type PgConnectionInternals } from "./pg-internals.ts";
 import { endsSession, type ServerMessage } from "./server-messages.ts";
+import { holdWhileAnswering } from "./snapshot-hold.ts";
 import { guardConnection } from "./stream-guard.ts";
 
 /** What pg's client takes, with TCP keep-alive on unless it is switched off, and how it notices that its process has changed. */
@@ -67,7 +75,16 @@ export class Client extends pg.Client {
 		connection.on("parameterStatus", ({ parameterName, parameterValue }) => {
 			if (READ_ONLY_SETTINGS.includes(parameterName)) this.noteReadOnly(parameterName, parameterValue === "on");
 		});
-		guardConnection(connection, () => (this.hasLooked ? undefined : this.ownership.refusal()));
+		const refusal = (): Error | undefined => (this.hasLooked ? undefined : this.ownership.refusal());
+		if (isBuildingSnapshot()) {
+			const hold = holdWhileAnswering(this);
+			guardConnection(connection, () => {
+				hold();
+				return refusal();
+			});
+		} else {
+			guardConnection(connection, refusal);
+		}
 	}
 
 	/** Whether the server has said that it ends this session. Its socket may look alive for a moment longer. */

@@ -51,6 +51,8 @@ export interface PgConnectionInternals {
 	on(event: "errorMessage" | "notice", listener: (message: ServerMessage) => void): void;
 	/** A setting of the session, when it is opened and whenever it changes. */
 	on(event: "parameterStatus", listener: (message: ParameterStatus) => void): void;
+	/** The server has nothing more to say for now. */
+	on(event: "readyForQuery" | "portalSuspended" | "copyInResponse", listener: () => void): void;
 	emit(event: "readyForQuery", message: { status: null }): boolean;
 }
 

@@ -26,7 +26,8 @@ export class ServerWatch<C extends Client = Client> {
 			if (!concernsServer(message, client.isReadOnly) || client.isInherited()) return;
 			if (message.code === READ_ONLY) {
 				const now = performance.now();
-				if (now - this.#lastReadOnly < READ_ONLY_PAUSE_MILLIS) return;
+				// It begins anew in a process that starts from a snapshot.
+				if (now >= this.#lastReadOnly && now - this.#lastReadOnly < READ_ONLY_PAUSE_MILLIS) return;
 				this.#lastReadOnly = now;
 			}
 			this.#onServerLost(client);

@@ -1,0 +1,111 @@
+/**
+ * An application with its pools at module level, for a start-up snapshot: bundled to one file, and asked for the first time while
+ * the snapshot is built. What it starts as prints what it has found, and stays until its standard input ends.
+ */
+import { once } from "node:events";
+import process from "node:process";
+import { setTimeout as delay } from "node:timers/promises";
+import { startupSnapshot } from "node:v8";
+import { currentGeneration, Pool as CorePool, knownPid, lastProcessChange } from "@forksafe/core";
+import { ForkSafePostgres } from "@forksafe/knex";
+import { ForkSafePostgresDialect } from "@forksafe/kysely";
+import { Client, Pool } from "@forksafe/pg";
+import knex from "knex";
+import { Kysely, PostgresDialect, sql } from "kysely";
+import pg from "pg";
+import Cursor from "pg-cursor";
+
+const { DATABASE_URL: connectionString = "", FORKSAFE_TEST_POOLS: pools, FORKSAFE_TEST_LEAK: leak } = process.env;
+const isPlain = pools === "plain";
+const settings = { connectionString, application_name: process.env["FORKSAFE_TEST_NAME"], idleTimeoutMillis: 60_000 };
+
+const pool = isPlain ? new pg.Pool(settings) : new Pool(settings);
+// With Knex's own `min: 2`.
+const db = knex({
+	client: isPlain ? "pg" : ForkSafePostgres,
+	connection: { connectionString, application_name: settings.application_name },
+	pool: { idleTimeoutMillis: 60_000 },
+});
+const kysely = new Kysely<object>({
+	dialect: isPlain
+		? new PostgresDialect({ pool: new pg.Pool(settings) })
+		: new ForkSafePostgresDialect({ pool: { ...settings, min: 1 } }),
+});
+/** Whose chance is the pools'. */
+const { options } = new CorePool({ connect: () => ({}), isAlive: () => true, destroy: () => {}, discard: () => {} });
+
+type Ask = () => Promise<number>;
+const PID = "select pg_backend_pid() as pid";
+const ask: Readonly<Record<"pg" | "knex" | "kysely", Ask>> = {
+	pg: async () => (await pool.query<{ pid: number }>(PID)).rows[0]?.pid ?? 0,
+	knex: async () => (await db.raw<{ rows: { pid: number }[] }>(PID)).rows[0]?.pid ?? 0,
+	kysely: async () => (await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(kysely)).rows[0]?.pid ?? 0,
+};
+
+/** Takes a connection and forgets it, through one library each. */
+const leaks: Readonly<Record<string, () => Promise<unknown>>> = {
+	pg: async function forgetsPgClient() {
+		const client = await pool.connect();
+		await client.query(PID);
+	},
+	"pg cursor": async function forgetsCursor() {
+		const client = await pool.connect();
+		await client.query(new Cursor("select generate_series(1, 1000)")).read(10);
+	},
+	"pg waiting": async function forgetsWhatOthersWaitFor() {
+		await Promise.all(Array.from({ length: 10 }, () => pool.connect()));
+	},
+	client: async function forgetsToEndClient() {
+		await new Client(connectionString).connect();
+	},
+	knex: async function forgetsKnexTransaction() {
+		const transaction = await db.transaction();
+		await transaction.raw(PID);
+	},
+	kysely: async function forgetsKyselyTransaction() {
+		const transaction = await kysely.startTransaction().execute();
+		await sql`select 1`.execute(transaction);
+	},
+};
+
+async function askAll(times: number): Promise<number[]> {
+	return Promise.all(Array.from({ length: times }, () => Object.values(ask).map((one) => one())).flat());
+}
+
+async function warmUp(): Promise<void> {
+	await askAll(5);
+	await db.transaction((transaction) => transaction.raw(PID));
+	await kysely.transaction().execute((transaction) => sql`select 1`.execute(transaction));
+	await delay(20);
+	const builders = await askAll(1);
+	console.log(JSON.stringify({ builders, now: performance.now(), pid: knownPid() }));
+	if (leak !== undefined) await leaks[leak]?.();
+}
+
+async function main(): Promise<void> {
+	const now = performance.now();
+	const backends: Record<string, number[]> = {};
+	for (const [name, one] of Object.entries(ask)) backends[name] = [await one(), await one()];
+	const { cause, previousPid, pid } = lastProcessChange() ?? {};
+	console.log(
+		JSON.stringify({
+			pid: process.pid,
+			knownPid: knownPid(),
+			generation: currentGeneration(),
+			change: { cause, previousPid, pid },
+			random: options.random(),
+			now,
+			backends,
+		}),
+	);
+	process.stdin.resume();
+	await once(process.stdin, "end");
+	process.exitCode = 0;
+}
+
+if (startupSnapshot.isBuildingSnapshot()) {
+	startupSnapshot.setDeserializeMainFunction(() => void main());
+	void warmUp();
+} else {
+	void main();
+}
