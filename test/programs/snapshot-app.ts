@@ -3,10 +3,11 @@
  * the snapshot is built. What it starts as prints what it has found, and stays until its standard input ends.
  */
 import { once } from "node:events";
+import { appendFileSync } from "node:fs";
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import { startupSnapshot } from "node:v8";
-import { currentGeneration, Pool as CorePool, knownPid, lastProcessChange } from "@forksafe/core";
+import { Pool as CorePool, currentGeneration, knownPid, lastProcessChange } from "@forksafe/core";
 import { ForkSafePostgres } from "@forksafe/knex";
 import { ForkSafePostgresDialect } from "@forksafe/kysely";
 import { Client, Pool } from "@forksafe/pg";
@@ -15,15 +16,16 @@ import { Kysely, PostgresDialect, sql } from "kysely";
 import pg from "pg";
 import Cursor from "pg-cursor";
 
-const { DATABASE_URL: connectionString = "", FORKSAFE_TEST_POOLS: pools, FORKSAFE_TEST_LEAK: leak } = process.env;
+const { DATABASE_URL: connectionString = "", FORKSAFE_TEST_NAME: application_name = "" } = process.env;
+const { FORKSAFE_TEST_POOLS: pools, FORKSAFE_TEST_LAST: last } = process.env;
 const isPlain = pools === "plain";
-const settings = { connectionString, application_name: process.env["FORKSAFE_TEST_NAME"], idleTimeoutMillis: 60_000 };
+const settings = { connectionString, application_name, idleTimeoutMillis: 60_000 };
 
 const pool = isPlain ? new pg.Pool(settings) : new Pool(settings);
 // With Knex's own `min: 2`.
 const db = knex({
 	client: isPlain ? "pg" : ForkSafePostgres,
-	connection: { connectionString, application_name: settings.application_name },
+	connection: { connectionString, application_name },
 	pool: { idleTimeoutMillis: 60_000 },
 });
 const kysely = new Kysely<object>({
@@ -42,8 +44,8 @@ const ask: Readonly<Record<"pg" | "knex" | "kysely", Ask>> = {
 	kysely: async () => (await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(kysely)).rows[0]?.pid ?? 0,
 };
 
-/** Takes a connection and forgets it, through one library each. */
-const leaks: Readonly<Record<string, () => Promise<unknown>>> = {
+/** What is done last: a connection is taken and forgotten, mostly. */
+const lastActions: Readonly<Record<string, () => Promise<unknown>>> = {
 	pg: async function forgetsPgClient() {
 		const client = await pool.connect();
 		await client.query(PID);
@@ -66,6 +68,11 @@ const leaks: Readonly<Record<string, () => Promise<unknown>>> = {
 		const transaction = await kysely.startTransaction().execute();
 		await sql`select 1`.execute(transaction);
 	},
+	tls: async function asksForTls() {
+		const refusal: unknown = await new Client({ connectionString, ssl: true }).connect().catch((error: unknown) => error);
+		const { code, message } = refusal as NodeJS.ErrnoException;
+		report(`${code}: ${message}`);
+	},
 };
 
 async function askAll(times: number): Promise<number[]> {
@@ -76,36 +83,41 @@ async function warmUp(): Promise<void> {
 	await askAll(5);
 	await db.transaction((transaction) => transaction.raw(PID));
 	await kysely.transaction().execute((transaction) => sql`select 1`.execute(transaction));
+	// Time for what comes back to go idle.
 	await delay(20);
-	const builders = await askAll(1);
-	console.log(JSON.stringify({ builders, now: performance.now(), pid: knownPid() }));
-	if (leak !== undefined) await leaks[leak]?.();
+	report({ backends: await askAll(1), now: performance.now(), pid: knownPid() });
+	if (last !== undefined) await lastActions[last]?.();
 }
 
 async function main(): Promise<void> {
 	const now = performance.now();
-	const backends: Record<string, number[]> = {};
-	for (const [name, one] of Object.entries(ask)) backends[name] = [await one(), await one()];
-	const { cause, previousPid, pid } = lastProcessChange() ?? {};
-	console.log(
-		JSON.stringify({
-			pid: process.pid,
-			knownPid: knownPid(),
-			generation: currentGeneration(),
-			change: { cause, previousPid, pid },
-			random: options.random(),
-			now,
-			backends,
-		}),
-	);
-	process.stdin.resume();
-	await once(process.stdin, "end");
-	process.exitCode = 0;
+	const { cause, previousPid } = lastProcessChange() ?? {};
+	report({
+		pid: process.pid,
+		knownPid: knownPid(),
+		generation: currentGeneration(),
+		change: { cause, previousPid },
+		random: options.random(),
+		now,
+		backends: await askAll(2),
+	});
+	if (process.env["FORKSAFE_TEST_STAYS"] !== undefined) {
+		// Neither a listener for a signal nor an idle connection keeps a process alive.
+		const stays = setInterval(() => {}, 1_000);
+		await once(process, "SIGTERM");
+		clearInterval(stays);
+	}
+	await Promise.all([pool.end(), db.destroy(), kysely.destroy()]);
+	report("ended");
 }
 
-if (startupSnapshot.isBuildingSnapshot()) {
-	startupSnapshot.setDeserializeMainFunction(() => void main());
-	void warmUp();
-} else {
-	void main();
+/** As `test/support/report.ts` does it, which loads native code: that cannot be in a snapshot. */
+function report(value: unknown): void {
+	const line = `${JSON.stringify({ process: "program", pid: process.pid, kind: "report", value })}\n`;
+	const { FORKSAFE_REPORTS: path } = process.env;
+	if (path === undefined) process.stdout.write(line);
+	else appendFileSync(path, line);
 }
+
+startupSnapshot.setDeserializeMainFunction(() => void main());
+void warmUp();

@@ -1,3 +1,4 @@
+/// <reference path="./knex-dialects.d.ts" />
 /**
  * What forksafe relies on inside Knex beyond its documented interface, read from Knex 3.3.0 (`lib/client.js`,
  * `lib/dialects/postgres/index.js`, `lib/dialects/mysql/index.js`) and the same in 3.1.0. `assertKnexInternals` fails with a clear message when another
@@ -62,7 +63,6 @@ export type KnexClientClass = typeof Knex.Client;
 
 /** The drivers whose connections can be guarded. */
 export type DriverName = "pg" | "mysql2";
-
 
 /** Names of the dialects that have such a driver. */
 export const DIALECTS: readonly string[] = ["pg", "postgres", "postgresql", "cockroachdb", "redshift", "mysql2"];

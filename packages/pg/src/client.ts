@@ -10,6 +10,7 @@ import {
 	discardStream,
 	InheritedConnectionError,
 	isBuildingSnapshot,
+	OptionError,
 	Ownership,
 	type ProcessChange,
 	type ProcessWatch,
@@ -110,8 +111,9 @@ export class Client extends pg.Client {
 	override connect(callback: ConnectCallback): void;
 	override connect(callback?: ConnectCallback): Promise<Client> | void {
 		if (this.ownership.begin()) this.once("end", () => this.ownership.end());
-		const refusal = this.ownership.refusal() ?? this.nameSession();
+		const refusal = this.ownership.refusal() ?? this.nameSession() ?? this.refuseTls();
 		if (refusal !== undefined) {
+			this.ownership.end();
 			if (callback === undefined) return Promise.reject(refusal);
 			process.nextTick(callback as (error: Error) => void, refusal);
 			return;
@@ -127,6 +129,15 @@ export class Client extends pg.Client {
 		} catch (error) {
 			return error as Error;
 		}
+	}
+
+	/** Node crashes when it writes a snapshot after `node:tls` was loaded, which pg does when it needs it. */
+	private refuseTls(): Error | undefined {
+		const { ssl } = internals(this);
+		if (!ssl || !isBuildingSnapshot()) return undefined;
+		const remedy =
+			"cannot be used while a start-up snapshot is built, for Node cannot write node:tls into one: connect without TLS";
+		return new OptionError("ssl", ssl, remedy, false);
 	}
 
 	/** Whether another process has opened this connection. Looks who this process is. */

@@ -30,6 +30,8 @@ export interface PgClientInternals {
 	/** Not sent yet. */
 	readonly _queryQueue: PgQueryInternals[];
 	readonly connection: PgConnectionInternals;
+	/** False, or with what TLS is to be negotiated. */
+	readonly ssl: unknown;
 	/** Options, connection string, environment and defaults in one: what it tells the server when it connects. */
 	readonly connectionParameters: { application_name: ApplicationName | undefined };
 	/** Sends the next query if the server is ready. Every query passes here: at once, or when its turn comes. */

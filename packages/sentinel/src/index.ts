@@ -4,7 +4,7 @@
  * (FORKSAFE_SENTINEL) says so once, and core goes on as before.
  */
 import process from "node:process";
-import { useForkDetector } from "@forksafe/core";
+import { isBuildingSnapshot, useForkDetector } from "@forksafe/core";
 import { mapWipedPage } from "./wiped-page.ts";
 
 /** Why there is no sentinel in this process; undefined where there is one. */
@@ -12,6 +12,7 @@ export const unavailableBecause: string | undefined = install();
 
 function install(): string | undefined {
 	try {
+		if (isBuildingSnapshot()) throw new Error("a start-up snapshot is being built, and mapped memory cannot be in it");
 		const page = mapWipedPage();
 		useForkDetector({ isCopy: page.isWiped, reset: page.mark });
 		return undefined;
