@@ -6,7 +6,7 @@ import { run } from "../support/packed-packages.ts";
 import type { ProgramResult } from "../support/program.ts";
 import { postgresUrl } from "../support/server-urls.ts";
 import { skipWithReason } from "../support/skip.ts";
-import { BundledProgram } from "../support/start-up-snapshot.ts";
+import { BundledProgram, valuesOf } from "../support/start-up-snapshot.ts";
 import { untilTrue } from "../support/until-true.ts";
 
 const DEADLINE_MILLIS = 60_000;
@@ -40,7 +40,7 @@ describe("a start-up snapshot", function () {
 		env = { DATABASE_URL: url, FORKSAFE_TEST_NAME: NAME };
 		application = await BundledProgram.of(new URL("../programs/snapshot-app.ts", import.meta.url));
 		built = await application.build({ deadlineMillis: DEADLINE_MILLIS, env });
-		[builder] = values<Builder>(built) as [Builder];
+		[builder] = valuesOf<Builder>(built) as [Builder];
 	});
 
 	after(() => application?.remove());
@@ -118,7 +118,7 @@ describe("a start-up snapshot", function () {
 	it("is built without TLS: Node crashes when it writes one after that was in use", async () => {
 		const refused = await application.build({ deadlineMillis: DEADLINE_MILLIS, env: { ...env, FORKSAFE_TEST_LAST: "tls" } });
 		expect(refused.exitCode, refused.output).to.equal(0);
-		expect(values<string>(refused).at(-1)).to.match(/^ERR_FORKSAFE_OPTION: option ssl .* connect without TLS$/);
+		expect(valuesOf<string>(refused).at(-1)).to.match(/^ERR_FORKSAFE_OPTION: option ssl .* connect without TLS$/);
 	});
 
 	it("is written into a single executable, which starts as what it is", async () => {
@@ -143,12 +143,7 @@ describe("a start-up snapshot", function () {
 	});
 });
 
-/** What an application has reported. */
-function values<T>({ reports }: ProgramResult): T[] {
-	return reports.flatMap((line) => (line.kind === "report" ? [line.value as T] : []));
-}
-
-/** The same, of one that has printed it. */
+/** As `valuesOf`, of an application that has nowhere to report to and prints it. */
 function printed<T>(output: string): T[] {
 	const lines = output.split("\n").filter((line) => line.startsWith("{"));
 	return lines.map((line) => (JSON.parse(line) as { value: T }).value);

@@ -3,7 +3,6 @@
  * the snapshot is built. What it starts as prints what it has found, and stays until its standard input ends.
  */
 import { once } from "node:events";
-import { appendFileSync } from "node:fs";
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import { startupSnapshot } from "node:v8";
@@ -15,6 +14,7 @@ import knex from "knex";
 import { Kysely, PostgresDialect, sql } from "kysely";
 import pg from "pg";
 import Cursor from "pg-cursor";
+import { reportInSnapshot as report } from "../support/report-in-snapshot.ts";
 
 const { DATABASE_URL: connectionString = "", FORKSAFE_TEST_NAME: application_name = "" } = process.env;
 const { FORKSAFE_TEST_POOLS: pools, FORKSAFE_TEST_LAST: last } = process.env;
@@ -109,14 +109,6 @@ async function main(): Promise<void> {
 	}
 	await Promise.all([pool.end(), db.destroy(), kysely.destroy()]);
 	report("ended");
-}
-
-/** As `test/support/report.ts` does it, which loads native code: that cannot be in a snapshot. */
-function report(value: unknown): void {
-	const line = `${JSON.stringify({ process: "program", pid: process.pid, kind: "report", value })}\n`;
-	const { FORKSAFE_REPORTS: path } = process.env;
-	if (path === undefined) process.stdout.write(line);
-	else appendFileSync(path, line);
 }
 
 startupSnapshot.setDeserializeMainFunction(() => void main());

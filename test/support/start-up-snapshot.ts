@@ -20,7 +20,7 @@ const NOTHING = "from-the-snapshot";
 export class BundledProgram {
 	readonly #directory = mkdtempSync(join(tmpdir(), "forksafe-snapshot-"));
 	readonly #bundle = join(this.#directory, "bundle.cjs");
-	/** Where the last snapshot was written. */
+	/** Where the last snapshot was written, if it was. */
 	readonly blob: string = join(this.#directory, "snapshot.blob");
 
 	/** @throws Error when it cannot be bundled */
@@ -91,4 +91,9 @@ export class BundledProgram {
 
 function withNodeArgs(options: ProgramOptions, ...nodeArgs: readonly string[]): ProgramOptions {
 	return { ...options, nodeArgs: [...nodeArgs, ...(options.nodeArgs ?? [])] };
+}
+
+/** What a program has reported. */
+export function valuesOf<T>({ reports }: ProgramResult): T[] {
+	return reports.flatMap((line) => (line.kind === "report" ? [line.value as T] : []));
 }
