@@ -45,7 +45,7 @@ describe("a start-up snapshot", function () {
 		expect(smaller).to.deep.equal({ idle: 2 });
 	});
 
-	it("is written also when pools were given up", async () => {
+	it("is written also when pools and other holders were given up", async () => {
 		const { exitCode, output } = await build("given up");
 		expect(exitCode, output).to.equal(0);
 		const [self] = await start();
