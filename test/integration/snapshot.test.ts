@@ -28,7 +28,7 @@ interface Self {
 type Builder = Pick<Self, "pid" | "now" | "backends">;
 
 describe("a start-up snapshot", function () {
-	this.timeout(180_000);
+	this.timeout(300_000);
 	let application: BundledProgram;
 	let url: string;
 	let env: Record<string, string>;

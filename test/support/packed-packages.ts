@@ -18,7 +18,7 @@ type PackageName = (typeof packageNames)[number];
 export async function run(
 	file: string,
 	args: readonly string[],
-	options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+	options: { cwd?: string; env?: NodeJS.ProcessEnv; timeout?: number } = {},
 ): Promise<string> {
 	// Applications do without the flags by which an old Node runs these tests.
 	const env = { ...(options.env ?? process.env), NODE_OPTIONS: "" };

@@ -13,6 +13,8 @@ const postject = fileURLToPath(import.meta.resolve("postject/dist/cli.js"));
 const NOT_INSTALLED = ["better-sqlite3", "mariadb", "mysql", "oracledb", "pg-native", "sqlite3", "tedious"];
 /** What a single executable is marked by, until it has something in it. */
 const SENTINEL_FUSE = "NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2";
+/** An executable of 120 MB is taken apart: 6 s, on a busy machine a minute. */
+const INJECTION_MILLIS = 240_000;
 /** As a program path: Node wants one, and the snapshot stands in its place. */
 const NOTHING = "from-the-snapshot";
 
@@ -75,10 +77,15 @@ export class BundledProgram {
 		const canInject = (await run(process.execPath, ["--help"])).includes("--build-sea");
 		const output = canInject ? executable : blob;
 		writeFileSync(config, JSON.stringify({ main: this.#bundle, output, useSnapshot: true, disableExperimentalSEAWarning: true }));
-		await run(process.execPath, [canInject ? "--build-sea" : "--experimental-sea-config", config], { env });
+		await run(process.execPath, [canInject ? "--build-sea" : "--experimental-sea-config", config], {
+			env,
+			timeout: INJECTION_MILLIS,
+		});
 		if (!canInject) {
 			copyFileSync(process.execPath, executable);
-			await run(process.execPath, [postject, executable, "NODE_SEA_BLOB", blob, "--sentinel-fuse", SENTINEL_FUSE]);
+			await run(process.execPath, [postject, executable, "NODE_SEA_BLOB", blob, "--sentinel-fuse", SENTINEL_FUSE], {
+				timeout: INJECTION_MILLIS,
+			});
 		}
 		return executable;
 	}

@@ -1,4 +1,3 @@
-/// <reference path="./knex-dialects.d.ts" />
 /**
  * What forksafe relies on inside Knex beyond its documented interface, read from Knex 3.3.0 (`lib/client.js`,
  * `lib/dialects/postgres/index.js`, `lib/dialects/mysql/index.js`) and the same in 3.1.0. `assertKnexInternals` fails with a clear message when another
@@ -11,7 +10,7 @@
 import type { Readable } from "node:stream";
 import type { ProcessChange } from "@forksafe/core";
 import type { Knex } from "knex";
-// By a name that bundlers can follow.
+// @ts-expect-error Knex has no types for it. Bundlers can follow it to the dialects.
 import { getDialectByNameOrAlias } from "knex/lib/dialects/index.js";
 
 /** A connection of ours, of whichever driver, with what Knex writes on it. */
@@ -67,9 +66,12 @@ export type DriverName = "pg" | "mysql2";
 /** Names of the dialects that have such a driver. */
 export const DIALECTS: readonly string[] = ["pg", "postgres", "postgresql", "cockroachdb", "redshift", "mysql2"];
 
+/** `lib/dialects/index.js`: loads one of Knex's own classes. */
+type DialectLoader = (name: string) => KnexClientClass;
+
 /** @returns Knex's own class, or undefined for a dialect with another driver */
 export function dialectClass(name: string): KnexClientClass | undefined {
-	return DIALECTS.includes(name) ? getDialectByNameOrAlias(name) : undefined;
+	return DIALECTS.includes(name) ? (getDialectByNameOrAlias as DialectLoader)(name) : undefined;
 }
 
 /**
