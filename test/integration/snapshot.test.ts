@@ -20,12 +20,13 @@ interface Self {
 	readonly generation: number;
 	readonly change: { readonly cause: string; readonly previousPid: number };
 	readonly random: number;
-	readonly now: number;
+	/** In milliseconds of the time of day. */
+	readonly clockBeganAt: number;
 	readonly backends: readonly number[];
 }
 
 /** What the application reports while the snapshot is built. */
-type Builder = Pick<Self, "pid" | "now" | "backends">;
+type Builder = Pick<Self, "pid" | "backends"> & { readonly endedAt: number };
 
 describe("a start-up snapshot", function () {
 	this.timeout(300_000);
@@ -73,11 +74,11 @@ describe("a start-up snapshot", function () {
 			expect(reports.at(-1)).to.have.property("value", "ended");
 		}
 
-		for (const { pid, knownPid, generation, change, now } of selves) {
+		for (const { pid, knownPid, generation, change, clockBeganAt } of selves) {
 			expect(knownPid).to.equal(pid);
 			expect(generation).to.equal(1);
 			expect(change).to.deep.equal({ cause: "snapshot", previousPid: builder.pid });
-			expect(now, "the clock has gone back").to.be.below(builder.now);
+			expect(clockBeganAt, "performance.now() has begun anew").to.be.above(builder.endedAt);
 		}
 		expect(new Set([builder.pid, ...selves.map(({ pid }) => pid)])).to.have.lengthOf(STARTS + 1);
 		expect(new Set(selves.map(({ random }) => random))).to.have.lengthOf(STARTS);

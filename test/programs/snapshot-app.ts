@@ -85,12 +85,11 @@ async function warmUp(): Promise<void> {
 	await kysely.transaction().execute((transaction) => sql`select 1`.execute(transaction));
 	// Time for what comes back to go idle.
 	await delay(20);
-	report({ backends: await askAll(1), now: performance.now(), pid: knownPid() });
+	report({ backends: await askAll(1), endedAt: performance.timeOrigin + performance.now(), pid: knownPid() });
 	if (last !== undefined) await lastActions[last]?.();
 }
 
 async function main(): Promise<void> {
-	const now = performance.now();
 	const { cause, previousPid } = lastProcessChange() ?? {};
 	report({
 		pid: process.pid,
@@ -98,7 +97,7 @@ async function main(): Promise<void> {
 		generation: currentGeneration(),
 		change: { cause, previousPid },
 		random: options.random(),
-		now,
+		clockBeganAt: performance.timeOrigin,
 		backends: await askAll(2),
 	});
 	if (process.env["FORKSAFE_TEST_STAYS"] !== undefined) {
