@@ -5,7 +5,7 @@
 import { availableParallelism } from "node:os";
 import pLimit from "p-limit";
 import type { Face } from "../faces/face.ts";
-import { postgresUrl, type Transport } from "../support/server-urls.ts";
+import { postgresUrl, type Route } from "../support/server-urls.ts";
 import { needsForks, skipWithReason } from "../support/skip.ts";
 import { scenariosFor } from "./index.ts";
 import { runScenarios, type Verdict } from "./run.ts";
@@ -66,12 +66,12 @@ export function describeScenarios(given: readonly Subject[]): void {
 					skipWithReason(this, `the given PostgreSQL cannot be reached over ${transport} from here`);
 				});
 
-				for (const { name, contract, hooks = [true, false], notHere } of scenariosFor(face)) {
+				for (const { name, contract, hooks = [true, false], notHere, unpooled } of scenariosFor(face)) {
 					for (const hook of hooks) {
 						const title = `${name} [${hook ? "with" : "without"} afterFork(), contract ${contract.join(", ")}]`;
 						const { promise } = verdicts.of(name, hook);
 						it(title, async function () {
-							const reason = notHere?.();
+							const reason = notHere?.() ?? (transport === "PgBouncer" ? unpooled : undefined);
 							if (reason !== undefined) return skipWithReason(this, reason);
 							const { error } = await promise;
 							if (error !== undefined) throw new Error(error);
@@ -83,6 +83,6 @@ export function describeScenarios(given: readonly Subject[]): void {
 	});
 }
 
-function isOffered({ library }: Face, transport: Transport): boolean {
-	return library === "core" || postgresUrl(transport) !== undefined;
+function isOffered({ library }: Face, transport: Route): boolean {
+	return library === "core" || transport === "PgBouncer" || postgresUrl(transport) !== undefined;
 }

@@ -1,10 +1,12 @@
 /**
  * Runs scenarios over one face, in a process that may be forked:
- * `program.ts FACE URL [SCENARIO HOOK]`. Reports each as `{ scenario, hook, error? }`.
+ * `program.ts FACE URL TRANSPORT [SCENARIO HOOK]`. Reports each as `{ scenario, hook, error? }`.
  */
 import { inspect } from "node:util";
 import { faces } from "../faces/index.ts";
+import { pgBouncerView } from "../faces/pgbouncer-view.ts";
 import { report } from "../support/report.ts";
+import { nameSessions } from "../support/session-names.ts";
 import { untilTrue } from "../support/until-true.ts";
 import { scenariosFor } from "./index.ts";
 import { Context, type Scenario } from "./scenario.ts";
@@ -12,11 +14,16 @@ import { Context, type Scenario } from "./scenario.ts";
 /** An unprotected pool hangs often, and twice the time that a scenario takes tells as much as more. */
 const DEADLINE_MILLIS = { protected: 20_000, unprotected: 8_000 };
 
-const [faceName, url, only, onlyHook] = process.argv.slice(2);
-const face = faces.find(({ name }) => name === faceName);
-if (face === undefined || url === undefined) throw new Error(`no face ${faceName}, or no url`);
+const [faceName, url, transport, only, onlyHook] = process.argv.slice(2);
+const found = faces.find(({ name }) => name === faceName);
+if (found === undefined || url === undefined) throw new Error(`no face ${faceName}, or no url`);
+
+const isPooled = transport === "PgBouncer";
+if (isPooled) nameSessions();
+const face = isPooled ? { ...found, server: pgBouncerView } : found;
 
 for (const scenario of scenariosFor(face)) {
+	if (isPooled && scenario.unpooled !== undefined) continue;
 	if (only !== undefined && scenario.name !== only) continue;
 	if (scenario.notHere?.() !== undefined) continue;
 	for (const hook of scenario.hooks ?? [true, false]) {

@@ -2,8 +2,9 @@ import { randomUUID } from "node:crypto";
 import type { Face } from "../faces/face.ts";
 import { createTraces } from "../faces/mariadb-view.ts";
 import { startLineServer } from "../support/line-server.ts";
+import { startPgBouncer } from "../support/pgbouncer.ts";
 import { type ProgramResult, runProgram } from "../support/program.ts";
-import { mariadbUrl, postgresUrl, type Transport } from "../support/server-urls.ts";
+import { mariadbUrl, postgresUrl, type Route, type Transport } from "../support/server-urls.ts";
 
 const program = new URL("program.ts", import.meta.url);
 
@@ -18,7 +19,7 @@ export interface Verdict {
 
 /** Which scenarios to run, and for how long at most. */
 export interface RunOptions {
-	readonly transport: Transport;
+	readonly transport: Route;
 	readonly deadlineMillis: number;
 	/** One scenario only. */
 	readonly only?: { readonly scenario: string; readonly hook: boolean };
@@ -33,14 +34,23 @@ export interface RunResult extends ProgramResult {
 
 /** Runs the scenarios of a face in a process of their own, which may be forked. */
 export async function runScenarios(face: Face, options: RunOptions): Promise<RunResult> {
-	if (face.library === "knex-mysql" || face.library === "kysely-mysql") {
-		return runOver(face, await createTraces(mariadbUrl(options.transport), `run-${randomUUID()}`), options);
+	const { transport } = options;
+	if (transport === "PgBouncer") {
+		const bouncer = await startPgBouncer(needed(postgresUrl("TCP")));
+		try {
+			return await runOver(face, ownName(bouncer.url), options);
+		} finally {
+			await bouncer.stop();
+		}
 	}
-	if (face.library !== "core") return runOver(face, ownName(postgresUrl(options.transport)), options);
+	if (face.library === "knex-mysql" || face.library === "kysely-mysql") {
+		return runOver(face, await createTraces(mariadbUrl(transport), `run-${randomUUID()}`), options);
+	}
+	if (face.library !== "core") return runOver(face, ownName(postgresUrl(transport)), options);
 	const server = await startLineServer();
 	const urls: Record<Transport, string> = { TCP: server.url, "a unix socket": server.unixSocketUrl, TLS: server.tlsUrl };
 	try {
-		return await runOver(face, urls[options.transport], options);
+		return await runOver(face, urls[transport], options);
 	} finally {
 		await server.stop();
 	}
@@ -49,12 +59,12 @@ export async function runScenarios(face: Face, options: RunOptions): Promise<Run
 async function runOver(
 	face: Face,
 	url: string,
-	{ deadlineMillis, only, onVerdict, imports = [] }: RunOptions,
+	{ transport, deadlineMillis, only, onVerdict, imports = [] }: RunOptions,
 ): Promise<RunResult> {
 	const verdicts: Verdict[] = [];
 	const result = await runProgram(program, {
 		deadlineMillis,
-		args: [face.name, url, ...(only === undefined ? [] : [only.scenario, String(only.hook)])],
+		args: [face.name, url, transport, ...(only === undefined ? [] : [only.scenario, String(only.hook)])],
 		nodeArgs: ["--expose-gc", ...imports.flatMap((name) => ["--import", import.meta.resolve(name)])],
 		onReport: (report) => {
 			if (report.kind !== "report" || report.process !== "program") return;
@@ -67,7 +77,12 @@ async function runOver(
 }
 
 /** By this name the server tells the sessions of one program from those of the others. */
-function ownName(url: string | undefined): string {
-	if (url === undefined) throw new Error("the server does not offer this transport");
+function ownName(given: string | undefined): string {
+	const url = needed(given);
 	return `${url}${url.includes("?") ? "&" : "?"}application_name=${randomUUID()}`;
+}
+
+function needed(url: string | undefined): string {
+	if (url === undefined) throw new Error("the server does not offer this transport");
+	return url;
 }

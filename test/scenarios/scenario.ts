@@ -24,6 +24,8 @@ export interface Scenario {
 	readonly harmless?: string;
 	/** Why it cannot be run on this machine; undefined where it can. */
 	notHere?(): string | undefined;
+	/** Why it cannot be behind a pooler in transaction mode. What is seen there instead: integration/pgbouncer-limits.test.ts. */
+	readonly unpooled?: string;
 	run(context: Context): Promise<void>;
 }
 

@@ -1,10 +1,11 @@
 import type { Face } from "../faces/face.ts";
-import { type Transport, transports } from "../support/server-urls.ts";
+import { postgresView } from "../faces/postgres-view.ts";
+import { type Route, transports } from "../support/server-urls.ts";
 
 /** One face over one transport. */
 export interface Subject {
 	readonly face: Face;
-	readonly transport: Transport;
+	readonly transport: Route;
 	/** Modules that its process imports first. */
 	readonly imports?: readonly string[];
 }
@@ -12,6 +13,12 @@ export interface Subject {
 /** Ours, over every transport. */
 export function subjectsOf(faces: readonly Face[]): Subject[] {
 	return faces.filter(({ isProtected }) => isProtected).flatMap((face) => transports.map((transport) => ({ face, transport })));
+}
+
+/** Ours, behind PgBouncer. */
+export function pooledSubjectsOf(faces: readonly Face[]): Subject[] {
+	const pooled = faces.filter(({ isProtected, server }) => isProtected && server === postgresView);
+	return pooled.map((face) => ({ face, transport: "PgBouncer" }));
 }
 
 /** Those that the test command goes through: the transport is a matter of core and of the driver, not of what is built on them. */

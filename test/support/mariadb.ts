@@ -1,8 +1,8 @@
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createConnection } from "mysql2/promise";
+import { installed } from "./debian-package.ts";
 import type { Transport } from "./server-urls.ts";
 import {
 	freePort,
@@ -30,8 +30,10 @@ export interface MariadbServer {
 }
 
 const name = "forksafe";
-/** Debian's packages do not put it on the path of an ordinary user. */
-const binaries = ["/usr/sbin/mariadbd", "/usr/local/sbin/mariadbd", "/usr/bin/mariadbd", "/usr/local/bin/mariadbd"];
+const PACKAGE = {
+	name: "mariadb-server",
+	binaries: ["/usr/sbin/mariadbd", "/usr/local/sbin/mariadbd", "/usr/bin/mariadbd", "/usr/local/bin/mariadbd"],
+};
 
 /**
  * Starts a throw-away MariaDB on a free port of 127.0.0.1, with Debian's `mariadb-server`, which is installed if it is missing:
@@ -41,7 +43,7 @@ const binaries = ["/usr/sbin/mariadbd", "/usr/local/sbin/mariadbd", "/usr/bin/ma
  * @throws Error with the server's own log, when it does not start; saying so, when it is missing and cannot be installed
  */
 export async function startMariadb(settings: Settings = {}): Promise<MariadbServer> {
-	const binary = await installed();
+	const binary = await installed(PACKAGE);
 	const owner = await serverOwner();
 	const directory = await mkdtemp(join(await shortDirectory(owner), "forksafe-my-"));
 	let keeper: Keeper | undefined;
@@ -78,26 +80,6 @@ const INIT = [
 ].join("\n");
 /** It writes its pid, and removes it at its end. */
 const END = 'kill -TERM "$(cat pid)"; while [ -e pid ]; do sleep 0.02; done';
-
-async function installed(): Promise<string> {
-	if (!binaries.some(existsSync)) await install();
-	const binary = binaries.find(existsSync);
-	if (binary === undefined) throw new Error("there is no mariadbd, also after mariadb-server was installed");
-	return binary;
-}
-
-async function install(): Promise<void> {
-	const sudo = process.getuid?.() === 0 ? [] : ["sudo", "-n"];
-	const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
-	try {
-		for (const args of [["update"], ["install", "-y", "--no-install-recommends", "mariadb-server"]]) {
-			const [command = "", ...rest] = [...sudo, "apt-get", "-qq", ...args];
-			await run(command, rest, { env, maxBuffer: 16 * 1024 * 1024 });
-		}
-	} catch (error) {
-		throw new Error("there is no MariaDB, and it cannot be installed: install Debian's mariadb-server", { cause: error });
-	}
-}
 
 async function initialise(directory: string, owner: Owner | undefined): Promise<void> {
 	await run(

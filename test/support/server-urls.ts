@@ -4,6 +4,8 @@ import type { PostgresServer } from "./postgres.ts";
 /** The ways to a server that the contract has to hold over. */
 export const transports = ["TCP", "a unix socket", "TLS"] as const;
 export type Transport = (typeof transports)[number];
+/** A transport, or over TCP by way of a PgBouncer in transaction mode, which whoever needs it starts. */
+export type Route = Transport | "PgBouncer";
 
 const variables: Record<Transport, string> = {
 	TCP: "DATABASE_URL",
