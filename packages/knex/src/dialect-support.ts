@@ -15,6 +15,12 @@ export interface DialectSupport<C extends KnexConnection = KnexConnection> {
 	ping(connection: C, signal: AbortSignal): Promise<boolean>;
 	/** Whether a connect that has failed may succeed soon. */
 	isTransient(error: unknown, hasConnected: boolean): boolean;
+	/**
+	 * Defaults of the pool's options. Without it, the driver has no presets.
+	 *
+	 * @throws OptionError (ERR_FORKSAFE_OPTION) for a preset that does not exist, and for what contradicts it
+	 */
+	preset?(name: unknown, client: KnexClientInternals): Knex.PoolConfig;
 	ref(connection: C): void;
 	unref(connection: C): void;
 	/** Closes a connection that nobody waits for any more. */

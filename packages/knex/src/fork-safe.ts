@@ -1,4 +1,5 @@
 import { checkDuration, defaultPoolOptions, OptionError } from "@forksafe/core";
+import type { Preset } from "@forksafe/pg";
 import type { Knex } from "knex";
 import { explained, isKnex31 } from "./acquire-time-out.ts";
 import type { DialectSupport, KnexClientConstructor } from "./dialect-support.ts";
@@ -26,6 +27,8 @@ type ForkSafePoolOptions =
 declare module "knex" {
 	namespace Knex {
 		interface PoolConfig extends Pick<TarnPoolOptions<object>, ForkSafePoolOptions> {
+			/** Other defaults, for what stands between the pool and its server. PostgreSQL only. @default none */
+			preset?: Preset;
 			/** Whether the process may exit while connections are idle. @default true */
 			allowExitOnIdle?: boolean;
 		}
@@ -72,15 +75,20 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 
 		override getPoolSettings(pool: Knex.PoolConfig = {}): Record<string, unknown> {
 			checkKnexOptions(pool);
-			const { allowExitOnIdle = true, ...tarnOptions } = pool;
+			const { allowExitOnIdle = true, preset, ...given } = pool;
+			if (preset !== undefined && support.preset === undefined) {
+				throw new OptionError("preset", preset, `is not for ${support.driver}: leave it out`);
+			}
+			const tarnOptions: Knex.PoolConfig = { ...support.preset?.(preset, this), ...given };
 			// Knex 3.1 leaves afterCreate in, and takes it out where it makes its own pool.
 			const { afterCreate: _, ...settings } = super.getPoolSettings(tarnOptions);
 			const create = settings["create"] as (callback: unknown, signal: AbortSignal) => Promise<KnexConnection>;
 			const validate = settings["validate"] as Validate;
-			const given = { ...(this.poolDefaults() as Knex.PoolConfig), ...tarnOptions };
-			const asksMore = given.validate !== undefined || given.maxConnectionLifetimeMillis !== undefined;
+			const all = { ...(this.poolDefaults() as Knex.PoolConfig), ...tarnOptions };
+			const asksMore = all.validate !== undefined || all.maxConnectionLifetimeMillis !== undefined;
 			const watch = support.watchServers((connection) => {
-				(this.pool as TarnPool<KnexConnection> | undefined)?.evict(connection);
+				// Behind a pooler, a server's sessions are the pooler's.
+				if (preset === undefined) (this.pool as TarnPool<KnexConnection> | undefined)?.evict(connection);
 			});
 			const care: Partial<TarnPoolOptions<KnexConnection>> = {
 				createTimeoutMillis: DEFAULT_CREATE_TIMEOUT_MILLIS,

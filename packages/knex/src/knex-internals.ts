@@ -103,7 +103,7 @@ const RELIED_ON = [
 	"stream",
 	"transaction",
 ];
-const RELIED_ON_OF_DRIVER: Record<DriverName, readonly string[]> = { pg: ["_acquireOnlyConnection"], mysql2: [] };
+const RELIED_ON_OF_DRIVER: Record<DriverName, readonly string[]> = { pg: ["_acquireOnlyConnection", "cancelQuery"], mysql2: [] };
 const RELIED_ON_IN_RUNNER = ["pipe", "stream"];
 
 /** @throws Error naming the member that this Knex does not have any more */

@@ -78,9 +78,9 @@ for (const subject of subjects) {
 		it("says that it could not be cancelled, and its connection is never used again", async () => {
 			const before = await backendOf(db);
 			const { client } = db;
-			client.acquireRawConnection = () => Promise.reject(Object.assign(new Error("no server"), { code: "ECONNREFUSED" }));
+			client.cancelQuery = () => Promise.reject(Object.assign(new Error("no server"), { code: "ECONNREFUSED" }));
 			const error = await rejection(db.raw("select pg_sleep(60)").timeout(30, { cancel: true }));
-			delete client.acquireRawConnection;
+			delete client.cancelQuery;
 			expect(error).to.include({ code: "ECONNREFUSED" });
 			expect(error.message).to.equal("After query timeout of 30ms exceeded, cancelling of query failed.");
 			expect(await backendOf(db)).not.to.equal(before);

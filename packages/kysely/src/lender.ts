@@ -29,15 +29,24 @@ interface Loan<C> {
 export class Lender<C> {
 	readonly #hooks: Hooks;
 	readonly #giveBack: (client: C, error?: unknown) => void;
+	readonly #onLent: ((connection: DatabaseConnection, client: C) => void) | undefined;
 	/** Of every connection that has been prepared. */
 	readonly #prepared = new WeakSet<DatabaseConnection>();
 	/** Of the client that is asked for next. */
 	#next: Loan<C> | undefined;
 
-	/** @param giveBack releases a client to its pool; with an error, to be closed there */
-	constructor(hooks: Hooks, giveBack: (client: C, error?: unknown) => void) {
+	/**
+	 * @param giveBack releases a client to its pool; with an error, to be closed there
+	 * @param onLent told which client is behind a connection, each time it is lent
+	 */
+	constructor(
+		hooks: Hooks,
+		giveBack: (client: C, error?: unknown) => void,
+		onLent?: (connection: DatabaseConnection, client: C) => void,
+	) {
 		this.#hooks = hooks;
 		this.#giveBack = giveBack;
+		this.#onLent = onLent;
 	}
 
 	/**
@@ -61,7 +70,7 @@ export class Lender<C> {
 		const { onCreateConnection, onReserveConnection } = this.#hooks;
 		this.#next = undefined;
 		if (signal !== undefined) return this.#acquireUntil(signal, acquire);
-		if (onCreateConnection === undefined && onReserveConnection === undefined) return acquire();
+		if (onCreateConnection === undefined && onReserveConnection === undefined) return this.#take(acquire, { signal });
 		return this.#acquire(acquire, { signal });
 	}
 
@@ -86,8 +95,7 @@ export class Lender<C> {
 	}
 
 	async #acquire(acquire: () => Promise<DatabaseConnection>, loan: Loan<C>): Promise<DatabaseConnection> {
-		this.#next = loan;
-		const connection = await acquire();
+		const connection = await this.#take(acquire, loan);
 		try {
 			await this.#prepare(connection, loan);
 		} catch (error) {
@@ -95,6 +103,13 @@ export class Lender<C> {
 			if (loan.client !== undefined) this.#giveBack(loan.client, error ?? true);
 			throw error;
 		}
+		return connection;
+	}
+
+	async #take(acquire: () => Promise<DatabaseConnection>, loan: Loan<C>): Promise<DatabaseConnection> {
+		this.#next = loan;
+		const connection = await acquire();
+		if (loan.client !== undefined) this.#onLent?.(connection, loan.client);
 		return connection;
 	}
 

@@ -14,7 +14,7 @@ export interface ForkSafePostgresDialectConfig extends Hooks {
 	pool: GivenPool<Pool, PoolConfig>;
 	/** `Cursor` of pg-cursor, for `stream()`. */
 	cursor?: PostgresDialectConfig["cursor"] | undefined;
-	/** The class of the connections on which Kysely 0.29 cancels queries. @default the pool's `Client` */
+	/** The class of the connections on which Kysely 0.29 kills sessions. @default the pool's `Client` */
 	controlClient?: typeof Client | undefined;
 }
 

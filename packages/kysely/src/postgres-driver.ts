@@ -1,5 +1,5 @@
 import { InheritedConnectionError } from "@forksafe/core";
-import type { Pool, PoolClient } from "@forksafe/pg";
+import { cancelQuery, type Pool, type PoolClient, type PoolConfig } from "@forksafe/pg";
 import { type DatabaseConnection, type PostgresDialectConfig, PostgresDriver } from "kysely";
 import type { OpenPool } from "./given-pool.ts";
 import { type AbortableOptions, type Hooks, Lender } from "./lender.ts";
@@ -12,11 +12,21 @@ export class ForkSafePostgresDriver extends PostgresDriver {
 	readonly #lender: Lender<PoolClient>;
 
 	constructor(openPool: OpenPool<Pool>, hooks: Hooks, settings: PostgresSettings) {
-		const lender = new Lender<PoolClient>(hooks, (client, error) =>
-			client.release(error instanceof Error ? error : error !== undefined),
+		let isPooled = false;
+		const lender = new Lender<PoolClient>(
+			hooks,
+			(client, error) => client.release(error instanceof Error ? error : error !== undefined),
+			(connection, client) => cancelByProtocol(connection, client, isPooled),
 		);
 		// Later versions than 0.28 give the options of the query that needs the pool first.
-		super({ ...settings, pool: async (options?: AbortableOptions) => lent(await openPool(options), lender) });
+		super({
+			...settings,
+			pool: async (options?: AbortableOptions) => {
+				const pool = await openPool(options);
+				isPooled = (pool.options as PoolConfig).preset !== undefined;
+				return lent(pool, lender);
+			},
+		});
 		this.#lender = lender;
 	}
 
@@ -40,6 +50,23 @@ export class ForkSafePostgresDriver extends PostgresDriver {
 			throw error;
 		}
 	}
+}
+
+const cancellable = new WeakSet<DatabaseConnection>();
+
+/**
+ * Kysely's own cancels with a session of its own, by a backend's pid, which is not known behind a pooler; nor can a session be
+ * ended there that is the pooler's: the query is cancelled, and the connection to the pooler closed.
+ */
+function cancelByProtocol(connection: DatabaseConnection, client: PoolClient, isPooled: boolean): void {
+	if (cancellable.has(connection)) return;
+	cancellable.add(connection);
+	const cancel = (): Promise<void> => cancelQuery(client);
+	const kill = async (): Promise<void> => {
+		await cancel();
+		client.connection.stream.destroy();
+	};
+	Object.assign(connection, { cancelQuery: cancel, ...(isPooled && { killSession: kill }) });
 }
 
 /** What PostgresDriver takes for a pool. */

@@ -30,6 +30,13 @@ export interface ClientConfig extends Omit<pg.ClientConfig, "application_name"> 
 	processWatch?: ProcessWatch | undefined;
 }
 
+/** How pg's Connection is to reach the server. */
+interface WireOptions {
+	readonly stream?: NonNullable<pg.ClientConfig["stream"]>;
+	readonly ssl: pg.Client["ssl"];
+	readonly sslNegotiation?: string | undefined;
+}
+
 type ConnectCallback = ((error: Error) => void) | ((error: null, client: pg.Client) => void);
 
 assertPgInternals();
@@ -54,6 +61,8 @@ export class Client extends pg.Client {
 	declare ref: () => void;
 	/** Lets the process exit while the connection is open. */
 	declare unref: () => void;
+	/** @internal For a further connection to the same server. */
+	readonly wireOptions: WireOptions;
 	/** Of the process that has connected. */
 	private readonly ownership: Ownership;
 	private hasFailed = false;
@@ -65,9 +74,15 @@ export class Client extends pg.Client {
 	constructor(config?: string | ClientConfig) {
 		const settings = clientSettings(config);
 		super(settings as pg.ClientConfig); // pg keeps what it does not know
-		const { processWatch = "always" } = settings;
+		const { processWatch = "always", stream } = settings;
 		this.ownership = new Ownership(processWatch, (change) => this.forget(change));
-		const { connection } = internals(this);
+		const { connection, connectionParameters } = internals(this);
+		this.wireOptions = {
+			ssl: this.ssl,
+			sslNegotiation: connectionParameters.sslnegotiation,
+			// A stream that was given as such is in use.
+			...(typeof stream === "function" && { stream }),
+		};
 		const hear = (message: ServerMessage): void => {
 			if (endsSession(message)) this.hasFailed = true;
 		};

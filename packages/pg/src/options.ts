@@ -9,6 +9,7 @@ import {
 import pg from "pg";
 import { Client, type ClientConfig } from "./client.ts";
 import { type ApplicationName, checkClientOptions, clientOptions } from "./client-options.ts";
+import { type Preset, presetDefaults, refuseSessionParameters } from "./presets.ts";
 
 /**
  * What pg's Pool takes, with its meaning and its defaults, and what forksafe adds. Three defaults are others: without
@@ -18,6 +19,8 @@ import { type ApplicationName, checkClientOptions, clientOptions } from "./clien
 export interface PoolConfig extends Omit<pg.PoolConfig, "onConnect" | "allowExitOnIdle" | "application_name"> {
 	/** What the server calls the connections. A function is asked at each connect, and given the true pid of this process. */
 	application_name?: ApplicationName | undefined;
+	/** Other defaults, for what stands between the pool and its server. @default none */
+	preset?: Preset | undefined;
 	/** What the pool is called in log lines. @default "pool" */
 	name?: string | undefined;
 	/** More than this many may not wait. 0: no limit. @default 0 */
@@ -79,6 +82,7 @@ const CORE_OPTIONS = [
 const POOL_OPTIONS = [
 	...CORE_OPTIONS,
 	"poolSize",
+	"preset",
 	"connectionTimeoutMillis",
 	"maxLifetimeSeconds",
 	"allowExitOnIdle",
@@ -88,12 +92,14 @@ const POOL_OPTIONS = [
 	"Promise",
 ];
 const LONGEST_TIMER_SECONDS = 2_147_483;
+
 /**
  * Tells pool and client options apart and speaks pg-pool's language to the engine.
  *
  * @throws OptionError (ERR_FORKSAFE_OPTION); the engine checks the values of its own options
  */
-export function splitConfig(config: PoolConfig): SplitConfig {
+export function splitConfig(given: PoolConfig): SplitConfig {
+	const config = withPreset(given);
 	// A client class of the application's own may well have options of its own.
 	if (config?.Client === undefined) rejectUnknownOptions(config, [...POOL_OPTIONS, ...clientOptions]);
 	const client = Object.fromEntries(Object.entries(config).filter(([name]) => !POOL_OPTIONS.includes(name)));
@@ -101,7 +107,22 @@ export function splitConfig(config: PoolConfig): SplitConfig {
 	if (config.password !== undefined) client["password"] = config.password;
 	if (config.Promise !== undefined) client["Promise"] = config.Promise;
 	checkClientOptions(client);
+	if (config.preset !== undefined) refuseSessionParameters(client);
 	return { pool: coreOptions(config), client, Client: clientClass(config.Client) };
+}
+
+/** What the application gives itself comes first. */
+function withPreset(given: PoolConfig): PoolConfig {
+	const defaults = presetDefaults(given?.preset);
+	if (defaults === undefined) return given;
+	const { maxLifetimeMillis, ...others } = defaults;
+	const own = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+	return {
+		...others,
+		...(given.maxLifetimeSeconds === undefined && { maxLifetimeMillis }),
+		...own,
+		...(given.password !== undefined && { password: given.password }),
+	};
 }
 
 function coreOptions(config: PoolConfig): CorePoolOptions {

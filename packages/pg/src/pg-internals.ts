@@ -2,6 +2,7 @@
  * What forksafe relies on inside pg beyond its documented interface, read from pg 8.23.1 (`lib/client.js`,
  * `lib/connection.js`). `assertPgInternals` fails with a clear message when another version has changed it.
  */
+import type { EventEmitter } from "node:events";
 import type { Duplex } from "node:stream";
 import pg from "pg";
 import type { ApplicationName } from "./client-options.ts";
@@ -33,7 +34,7 @@ export interface PgClientInternals {
 	/** False, or with what TLS is to be negotiated. */
 	readonly ssl: unknown;
 	/** Options, connection string, environment and defaults in one: what it tells the server when it connects. */
-	readonly connectionParameters: { application_name: ApplicationName | undefined };
+	readonly connectionParameters: { application_name: ApplicationName | undefined; readonly sslnegotiation?: string };
 	/** Sends the next query if the server is ready. Every query passes here: at once, or when its turn comes. */
 	_pulseQueryQueue(): void;
 }
@@ -44,17 +45,26 @@ interface PgQueryInternals {
 }
 
 /** `lib/connection.js`: the wire protocol over one stream, which is replaced once when TLS is negotiated. */
-export interface PgConnectionInternals {
+export interface PgConnectionInternals extends EventEmitter {
 	readonly stream: Duplex;
 	/** Called with the stream that carries the protocol. */
 	attachListeners(stream: Duplex): void;
 	close(message: unknown, more?: boolean): void;
+	connect(port: number, host: string): void;
+	connect(path: string): void;
+	/** Asks for TLS. */
+	requestSsl(): void;
+	/** Sends a CancelRequest, which stands in place of a start-up. */
+	cancel(processID: number | undefined, secretKey: number | undefined): void;
+	/** The socket is open; with TLS, it is encrypted as well; it has closed. */
+	on(event: "connect" | "sslconnect" | "end", listener: () => void): this;
+	on(event: "error", listener: (error: Error) => void): this;
 	/** An ErrorResponse or a NoticeResponse of the server. */
-	on(event: "errorMessage" | "notice", listener: (message: ServerMessage) => void): void;
+	on(event: "errorMessage" | "notice", listener: (message: ServerMessage) => void): this;
 	/** A setting of the session, when it is opened and whenever it changes. */
-	on(event: "parameterStatus", listener: (message: ParameterStatus) => void): void;
+	on(event: "parameterStatus", listener: (message: ParameterStatus) => void): this;
 	/** The server has nothing more to say for now. */
-	on(event: "readyForQuery" | "portalSuspended" | "copyInResponse", listener: () => void): void;
+	on(event: "readyForQuery" | "portalSuspended" | "copyInResponse", listener: () => void): this;
 	emit(event: "readyForQuery", message: { status: null }): boolean;
 }
 
@@ -74,7 +84,7 @@ export function assertPgInternals(): void {
 	const connection = pg.Connection.prototype as unknown as Record<string, unknown>;
 	const missing = [
 		...["_getActiveQuery", "_pulseQueryQueue"].filter((name) => typeof client[name] !== "function"),
-		...["attachListeners", "close"].filter((name) => typeof connection[name] !== "function"),
+		...["attachListeners", "cancel", "close", "requestSsl"].filter((name) => typeof connection[name] !== "function"),
 	];
 	if (missing.length > 0) {
 		throw new Error(

@@ -94,7 +94,8 @@ export class Pool extends pg.Pool {
 				if (verify) await promisify(verify)(client as PoolClient);
 			},
 			onBroken: (client, error) => this.drop(client as PoolClient, error),
-			onServerLost: (client) => this.core.evict(client as PoolClient),
+			// Behind a pooler, a server's sessions are the pooler's.
+			...(config.preset === undefined && { onServerLost: (client) => this.core.evict(client as PoolClient) }),
 			isUnrefedWhenIdle: allowExitOnIdle,
 		});
 		this.core = new CorePool(this.driver, split.pool);

@@ -7,7 +7,9 @@ const relied: [string, object, string][] = [
 	["Client", pg.Client.prototype, "_getActiveQuery"],
 	["Client", pg.Client.prototype, "_pulseQueryQueue"],
 	["Connection", pg.Connection.prototype, "attachListeners"],
+	["Connection", pg.Connection.prototype, "cancel"],
 	["Connection", pg.Connection.prototype, "close"],
+	["Connection", pg.Connection.prototype, "requestSsl"],
 ];
 
 describe("assertPgInternals", () => {
@@ -38,7 +40,7 @@ describe("assertPgInternals", () => {
 		});
 		try {
 			expect(thrown(assertPgInternals).message).to.include(
-				"_getActiveQuery, _pulseQueryQueue, attachListeners, close of pg 8.23",
+				"_getActiveQuery, _pulseQueryQueue, attachListeners, cancel, close, requestSsl of pg 8.23",
 			);
 		} finally {
 			for (const giveBack of taken) giveBack();
