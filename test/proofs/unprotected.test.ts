@@ -5,10 +5,11 @@
  */
 import { availableParallelism } from "node:os";
 import pLimit from "p-limit";
-import type { Face } from "../faces/face.ts";
 import { faces } from "../faces/index.ts";
+import { postgresView } from "../faces/postgres-view.ts";
 import { scenariosFor } from "../scenarios/index.ts";
 import { runScenarios } from "../scenarios/run.ts";
+import type { Subject } from "../scenarios/subjects.ts";
 import { needsForks, skipWithReason } from "../support/skip.ts";
 
 const DEADLINE_MILLIS = 15_000;
@@ -25,11 +26,22 @@ interface Attempt {
 	start(): void;
 }
 
-const attempts = faces
+/** Over TCP; and behind PgBouncer, where a shared connection is shared all the same. */
+const subjects = faces
 	.filter(({ isProtected }) => !isProtected)
-	.map((face) => ({
-		face,
-		attempts: scenariosFor(face).map(({ name, harmless, notHere, hooks = [false] }): Attempt => {
+	.flatMap((face) =>
+		(face.server === postgresView ? (["TCP", "PgBouncer"] as const) : (["TCP"] as const)).map((transport) => ({
+			face,
+			transport,
+		})),
+	);
+
+const attempts = subjects.map(({ face, transport }) => ({
+	face,
+	transport,
+	attempts: scenariosFor(face)
+		.filter(({ unpooled }) => transport === "TCP" || unpooled === undefined)
+		.map(({ name, harmless, notHere, hooks = [false] }): Attempt => {
 			const luck = Promise.withResolvers<number | undefined>();
 			const runs = harmless === undefined ? RUNS_AT_MOST : 1;
 			return {
@@ -37,22 +49,23 @@ const attempts = faces
 				harmless,
 				notHere,
 				luck,
-				start: () => void limit(() => runsBeforeHarm(runs, face, name, hooks[0] ?? false)).then(luck.resolve, luck.reject),
+				start: () =>
+					void limit(() => runsBeforeHarm(runs, { face, transport }, name, hooks[0] ?? false)).then(luck.resolve, luck.reject),
 			};
 		}),
-	}));
+}));
 
 describe("without forksafe, a fork", function () {
 	this.timeout(120_000);
 	const counts = { failed: 0, passed: 0, harmless: 0, luckyRuns: 0 };
 
 	before(needsForks);
-	before("start the programs", () => {
-		for (const { start } of attempts.flatMap((each) => each.attempts)) start();
-	});
+	for (const { face, transport, attempts: ofFace } of attempts) {
+		describe(`through ${face.name}, over ${transport}`, () => {
+			before("start the programs", () => {
+				for (const { start } of ofFace) start();
+			});
 
-	for (const { face, attempts: ofFace } of attempts) {
-		describe(`through ${face.name}`, () => {
 			for (const { title, harmless, notHere, luck } of ofFace) {
 				const ending = harmless === undefined ? "does harm" : `need not do harm: ${harmless}`;
 				it(`${title} - ${ending}`, async function () {
@@ -81,16 +94,16 @@ describe("without forksafe, a fork", function () {
 	});
 });
 
-async function runsBeforeHarm(runs: number, face: Face, scenario: string, hook: boolean): Promise<number | undefined> {
+async function runsBeforeHarm(runs: number, subject: Subject, scenario: string, hook: boolean): Promise<number | undefined> {
 	for (let unharmed = 0; unharmed < runs; unharmed++) {
-		if (await isFailed(face, scenario, hook)) return unharmed;
+		if (await isFailed(subject, scenario, hook)) return unharmed;
 	}
 	return undefined;
 }
 
-async function isFailed(face: Face, scenario: string, hook: boolean): Promise<boolean> {
+async function isFailed({ face, transport }: Subject, scenario: string, hook: boolean): Promise<boolean> {
 	const { verdicts, timedOut, output } = await runScenarios(face, {
-		transport: "TCP",
+		transport,
 		deadlineMillis: DEADLINE_MILLIS,
 		only: { scenario, hook },
 	});
