@@ -5,14 +5,16 @@ export interface Quartiles {
 }
 
 export function quartiles(values: readonly number[]): Quartiles {
+	return { lower: quantile(values, 0.25), median: quantile(values, 0.5), upper: quantile(values, 0.75) };
+}
+
+/** The value that this part of all is not above; between two of them, what lies between. */
+export function quantile(values: readonly number[], fraction: number): number {
 	const sorted = values.toSorted((a, b) => a - b);
-	const at = (fraction: number): number => {
-		const position = (sorted.length - 1) * fraction;
-		const below = sorted[Math.floor(position)] ?? Number.NaN;
-		const above = sorted[Math.ceil(position)] ?? Number.NaN;
-		return below + (above - below) * (position % 1);
-	};
-	return { lower: at(0.25), median: at(0.5), upper: at(0.75) };
+	const position = (sorted.length - 1) * fraction;
+	const below = sorted[Math.floor(position)] ?? Number.NaN;
+	const above = sorted[Math.ceil(position)] ?? Number.NaN;
+	return below + (above - below) * (position % 1);
 }
 
 /** Paired: what was measured in the same round is divided. None where the other was not measured. */

@@ -1,0 +1,110 @@
+/**
+ * The pools of many processes against few server connections: `pooler.ts [--seconds N] [--pools N] [--max N] [--servers N] [--short]`.
+ * With PgBouncer and without, forksafe's pools and pg's. Exits with 1 when a query of forksafe's fails behind PgBouncer, or one
+ * pool gets much less than another.
+ */
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { availableParallelism } from "node:os";
+import { parseArgs } from "node:util";
+import { startEmbeddedServer } from "../../test/support/embedded-server.ts";
+import { startPgBouncer } from "../../test/support/pgbouncer.ts";
+import { quantile } from "../bench/statistics.ts";
+import { type Column, table } from "../demo/table.ts";
+import type { PoolResult } from "./worker.ts";
+
+const WORKERS = 4;
+/** For pools to connect, and for who waits to be told. */
+const GRACE_MILLIS = 60_000;
+/** Jain's index: 1 when all pools were answered equally often, 1/n when one has had everything. */
+const FAIR = 0.9;
+
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(130));
+const { values } = parseArgs({
+	args: process.argv.slice(2).filter((arg) => arg !== "--"),
+	options: {
+		seconds: { type: "string" },
+		pools: { type: "string", default: "200" },
+		max: { type: "string", default: "2" },
+		servers: { type: "string", default: "20" },
+		short: { type: "boolean", default: false },
+	},
+});
+const [pools, max, servers] = [Number(values.pools), Number(values.max), Number(values.servers)];
+const seconds = Number(values.seconds ?? (values.short ? 4 : 15));
+for (const [name, value] of Object.entries({ pools, max, servers, seconds })) {
+	if (!(value > 0)) throw new Error(`--${name}: must be a number above 0`);
+}
+console.log(
+	`forksafe pooler: ${pools} pools of ${max} in ${WORKERS} processes, ${servers} server connections, ${seconds} s each, ` +
+		`Node ${process.versions.node}, ${availableParallelism()} cores`,
+);
+
+// Without PgBouncer there are as many, and the three that PostgreSQL keeps for superusers, who these pools are.
+const server = await startEmbeddedServer({ maxConnections: servers + 5, tls: false, unixSocket: false });
+const bouncer = await startPgBouncer(server.url, { default_pool_size: servers, max_client_conn: pools * max + 10 });
+const complaints: string[] = [];
+const columns: Column[] = [
+	{ title: "pools", align: "left" },
+	{ title: "over", align: "left" },
+	...["answers", "errors", "p50 ms", "p99 ms", "longest ms", "Jain's index"].map((title) => ({ title })),
+];
+const rows: string[][] = [];
+const reasons = new Set<string>();
+try {
+	const cases: [subject: "forksafe" | "pg", url: string, over: string][] = [
+		["forksafe", bouncer.url, "PgBouncer"],
+		["pg", bouncer.url, "PgBouncer"],
+	];
+	if (!values.short) cases.push(["forksafe", server.url, "nothing"], ["pg", server.url, "nothing"]);
+	for (const [subject, url, over] of cases) {
+		const results = await run(subject, url);
+		const latencies = results.flatMap((result) => result.latencies);
+		const errors = results.flatMap((result) => Object.entries(result.errors));
+		const failed = errors.reduce((sum, [, count]) => sum + count, 0);
+		for (const [message] of errors) reasons.add(`${subject} over ${over}: ${message}`);
+		const fairness = jain(results.map((result) => result.latencies.length));
+		const [p50, p99, longest] = [0.5, 0.99, 1].map((fraction) => quantile(latencies, fraction).toFixed(0));
+		rows.push([
+			subject,
+			over,
+			String(latencies.length),
+			String(failed),
+			p50 ?? "",
+			p99 ?? "",
+			longest ?? "",
+			fairness.toFixed(3),
+		]);
+		if (subject !== "forksafe" || over !== "PgBouncer") continue;
+		if (failed > 0) complaints.push(`${failed} queries failed`);
+		if (!(fairness >= FAIR)) complaints.push(`Jain's index is ${fairness.toFixed(3)}, below ${FAIR}`);
+	}
+} finally {
+	await bouncer.stop();
+	await server.stop();
+}
+console.log(table(columns, rows));
+for (const reason of reasons) console.log(`error: ${reason}`);
+for (const complaint of complaints) console.log(`NOT RIGHT: forksafe behind PgBouncer: ${complaint}`);
+process.exitCode = complaints.length === 0 ? 0 : 1;
+
+async function run(subject: string, url: string): Promise<PoolResult[]> {
+	const share = Math.ceil(pools / WORKERS);
+	const args = [subject, url, String(share), String(max), String(seconds * 1_000)];
+	const worker = async (): Promise<PoolResult[]> => {
+		const child = fork(new URL("./worker.ts", import.meta.url), args, { execArgv: ["--conditions=@forksafe/source"] });
+		const signal = AbortSignal.timeout(seconds * 1_000 + GRACE_MILLIS);
+		try {
+			const [results] = (await once(child, "message", { signal })) as [PoolResult[]];
+			return results;
+		} finally {
+			child.kill("SIGKILL");
+		}
+	};
+	return (await Promise.all(Array.from({ length: WORKERS }, worker))).flat();
+}
+
+function jain(counts: readonly number[]): number {
+	const sum = counts.reduce((total, count) => total + count, 0);
+	return sum ** 2 / (counts.length * counts.reduce((total, count) => total + count ** 2, 0));
+}
