@@ -1,4 +1,5 @@
 import type { ProcessChange, ProcessWatch } from "@forksafe/core";
+import type { Preset } from "@forksafe/pg";
 
 /** What every pool under test can do, whatever its own words for it are. */
 export interface Subject {
@@ -39,6 +40,10 @@ export interface OpenOptions {
 	readonly max: number;
 	readonly min?: number;
 	readonly idleTimeoutMillis?: number;
+	/** Ours only. */
+	readonly preset?: Preset;
+	readonly validateAfterIdleMillis?: number;
+	readonly validateTimeoutMillis?: number;
 	readonly processWatch?: ProcessWatch;
 	readonly onProcessChange?: (change: ProcessChange) => void;
 	readonly log?: (message: string) => void;

@@ -1,15 +1,22 @@
-/** Every block of code in the READMEs runs as it stands, and prints what its comments say. Shell blocks are run by `.ci/run`. */
+/** Every block of code in the READMEs and guides runs as it stands, and prints what its comments say. Shell blocks are run by `.ci/run`. */
 import { execFile } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect } from "chai";
+import { type PgBouncer, startPgBouncer } from "../support/pgbouncer.ts";
+import { serverUrl } from "../support/pooled-faces.ts";
 import { mariadbUrl } from "../support/server-urls.ts";
 import { needsForks } from "../support/skip.ts";
 
 const root = new URL("../../", import.meta.url);
-const files = ["README.md", ...readdirSync(new URL("packages", root)).map((name) => `packages/${name}/README.md`)];
+const guides = readdirSync(new URL("docs", root)).filter((name) => name.endsWith(".md"));
+const files = [
+	"README.md",
+	...readdirSync(new URL("packages", root)).map((name) => `packages/${name}/README.md`),
+	...guides.map((name) => `docs/${name}`),
+];
 const FLAGS = ["--single-threaded", "--conditions=@forksafe/source"];
 /** What a reader has to bring: Node has no fork of its own. */
 const FORK = `import { posixFork as fork } from "${new URL("../support/posix-fork.ts", import.meta.url).href}";\n`;
@@ -18,13 +25,19 @@ describe("the READMEs", () => {
 	/** Here the packages that the blocks import can be found. */
 	const directory = mkdtempSync(fileURLToPath(new URL("../readme-", import.meta.url)));
 	let echo: Server;
+	let bouncer: PgBouncer;
 
 	before(needsForks);
 	before((done) => {
 		echo = createServer((socket) => socket.on("error", () => {}).resume());
 		echo.listen(0, "127.0.0.1", done);
 	});
-	after(() => {
+	before(async function () {
+		this.timeout(300_000); // it may have to be installed
+		bouncer = await startPgBouncer(serverUrl());
+	});
+	after(async () => {
+		await bouncer?.stop();
 		echo.close();
 		rmSync(directory, { recursive: true });
 	});
@@ -37,7 +50,7 @@ describe("the READMEs", () => {
 				writeFileSync(program, block.includes("fork()") ? FORK + block : block);
 				const { port } = echo.address() as { port: number };
 				const { stdout, stderr } = await promisify(execFile)(process.execPath, [...FLAGS, program], {
-					env: { ...process.env, PORT: String(port), MYSQL_URL: mariadbUrl("TCP") },
+					env: { ...process.env, PORT: String(port), MYSQL_URL: mariadbUrl("TCP"), PGBOUNCER_URL: bouncer.url },
 					timeout: 20_000,
 				});
 				expect(stderr).to.equal("");
