@@ -64,14 +64,16 @@ export async function startPgBouncer(url: string, settings: PgBouncerSettings = 
 	const directory = await mkdtemp(join(await shortDirectory(owner), "forksafe-pb-"));
 	const keeper = keep(END, directory, owner);
 	const port = await freePort();
-	const { user = "", password = "", host, port: serverPort } = new pg.Client(url);
+	const { user = "", password = "", database, host, port: serverPort } = new pg.Client(url);
 	const through = at(url, port);
 	const console = consoleUrl(through);
 
 	const configure = async (more: PgBouncerSettings): Promise<void> => {
 		const all = { ...SETTINGS, listen_port: port, admin_users: user, ...settings, ...more };
 		const lines = Object.entries(all).map(([name, value]) => `${name} = ${value}`);
-		const ini = ["[databases]", `* = host=${host} port=${serverPort}`, "[pgbouncer]", ...lines, ""].join("\n");
+		// By its name: a database that `*` has brought connects anew with every RELOAD.
+		const databases = [database, "*"].map((name) => `${name} = host=${host} port=${serverPort}`);
+		const ini = ["[databases]", ...databases, "[pgbouncer]", ...lines, ""].join("\n");
 		await writeFile(join(directory, "pgbouncer.ini"), ini);
 	};
 	let gone = Promise.resolve();
