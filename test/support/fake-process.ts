@@ -64,3 +64,11 @@ export class FakeProcess {
 		return name;
 	}
 }
+
+/** Forgets every connection of this process, as a forked child does; and is itself again. */
+export function forgetConnections(): void {
+	const fake = new FakeProcess();
+	fake.fork(4_000_000, 3_999_999);
+	afterFork();
+	fake.restore();
+}

@@ -37,19 +37,15 @@ function isWholeMachine({ cause, pid, previousPid }: ProcessChange): boolean {
 function quarantine(stream: Socket): void {
 	const handle = stream._handle;
 	if (!handle) return;
-	const below = handle._parentWrap;
-	// Each of them knows only what was set on itself.
-	for (const socket of [stream, below]) socket?.setKeepAlive?.(false);
+	stream.setKeepAlive?.(false);
 	handle.readStop();
 	handle.unref();
 	stream._handle = null;
-	quarantined.add(handle).add(below);
-	if (below !== undefined) forgetListeners(below);
+	quarantined.add(handle);
 	// Their closures hold the whole connection.
-	stream.once("close", () => setImmediate(() => forgetListeners(stream)));
-}
-
-function forgetListeners(stream: Duplex): void {
-	stream.removeAllListeners();
-	stream.on("error", () => {});
+	stream.once("close", () => setImmediate(() => stream.removeAllListeners().on("error", () => {})));
+	const below = handle._parentWrap;
+	if (below === undefined) return;
+	quarantine(below);
+	below.destroy(); // drivers may have their listeners there
 }

@@ -23,6 +23,8 @@ function listenWithAnObject(stream: Socket): WeakRef<object> {
 /** A client and the server's side of it, on loopback. */
 interface Pair {
 	readonly client: Socket;
+	/** With TLS, what is below the client. */
+	readonly plain: Socket;
 	readonly peer: Socket;
 	/** What the server has seen. */
 	readonly seen: string[];
@@ -52,7 +54,7 @@ describe("discardStream", () => {
 			const seen: string[] = [];
 			for (const event of ["end", "error", "close"]) peer.on(event, () => seen.push(event));
 			peer.on("data", (data: Buffer) => seen.push(String(data)));
-			return { client, peer, seen };
+			return { client, plain, peer, seen };
 		}
 
 		describe(`over ${transport}`, () => {
@@ -86,6 +88,13 @@ describe("discardStream", () => {
 					await untilTrue(() => seen.includes("end"), { what: "the peer's end" });
 				});
 			}
+
+			it("closes every stream of it, as far as its listeners can tell", async () => {
+				const { client, plain } = await pair();
+				const closed = Promise.all([once(client, "close"), once(plain, "close")]);
+				discardStream(client, change("clone"));
+				await closed;
+			});
 
 			it("keeps nothing of the connection alive but the socket", async () => {
 				const { client } = await pair();

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { Client } from "@forksafe/pg";
 import knex, { type Knex } from "knex";
 import pg from "pg";
-import { pretendFork } from "../../../../test/support/pretend-fork.ts";
+import { forgetConnections } from "../../../../test/support/fake-process.ts";
 import { ForkSafePostgres, type TarnPool } from "../../src/index.ts";
 
 /** A Knex of ours under test. */
@@ -51,7 +51,7 @@ export function openOver(
 /** For `afterEach`. */
 export async function destroyAll(): Promise<void> {
 	// Whatever a test still holds is let go, or destroy() would wait for it.
-	pretendFork();
+	forgetConnections();
 	const destroyed = [...opened].map((db) => db.destroy());
 	opened.clear();
 	await Promise.all(destroyed);

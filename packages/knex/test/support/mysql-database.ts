@@ -2,7 +2,7 @@ import type { Guarded } from "@forksafe/mysql2";
 import knex, { type Knex } from "knex";
 import type { Connection as MysqlConnection } from "mysql2";
 import { askMariadb } from "../../../../test/support/mariadb.ts";
-import { pretendFork } from "../../../../test/support/pretend-fork.ts";
+import { forgetConnections } from "../../../../test/support/fake-process.ts";
 import { mariadbUrl, type Transport } from "../../../../test/support/server-urls.ts";
 import { untilTrue } from "../../../../test/support/until-true.ts";
 import { forkSafe, type KnexClientClass, type TarnPool } from "../../src/index.ts";
@@ -58,7 +58,7 @@ function subject(name: string, make: typeof knex, client: "mysql2" | KnexClientC
 /** For `afterEach`. */
 export async function destroyMysql(): Promise<void> {
 	// Whatever a test still holds is let go, or destroy() would wait for it.
-	pretendFork();
+	forgetConnections();
 	const databases = [...opened];
 	opened.clear();
 	await Promise.all(databases.map(([db]) => db.destroy()));

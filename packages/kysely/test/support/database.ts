@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { PoolConfig } from "@forksafe/pg";
 import { type Dialect, type Generated, Kysely, type KyselyConfig, sql } from "kysely";
 import pg from "pg";
-import { pretendFork } from "../../../../test/support/pretend-fork.ts";
+import { forgetConnections } from "../../../../test/support/fake-process.ts";
 import { ForkSafePostgresDialect, type ForkSafePostgresDialectConfig } from "../../src/index.ts";
 
 /** The tables that tests make. */
@@ -39,7 +39,7 @@ export function openOver(dialect: Dialect, options: Omit<KyselyConfig, "dialect"
 /** For `afterEach`. */
 export async function destroyAll(): Promise<void> {
 	// Whatever a test still holds is let go, or destroy() would wait for it.
-	pretendFork();
+	forgetConnections();
 	const destroyed = [...opened].map((db) => db.destroy());
 	opened.clear();
 	await Promise.all(destroyed);

@@ -2,7 +2,7 @@ import { createPool, type Pool, type PoolOptions } from "@forksafe/mysql2";
 import { type Generated, Kysely, sql } from "kysely";
 import { afterThisTest } from "../../../../test/support/after-this-test.ts";
 import { askMariadb } from "../../../../test/support/mariadb.ts";
-import { pretendFork } from "../../../../test/support/pretend-fork.ts";
+import { forgetConnections } from "../../../../test/support/fake-process.ts";
 import { mariadbUrl } from "../../../../test/support/server-urls.ts";
 import { ForkSafeMysqlDialect, type ForkSafeMysqlDialectConfig } from "../../src/mysql-dialect.ts";
 
@@ -19,7 +19,7 @@ export const pooled = (more?: PoolOptions): Pool => createPool(options(more));
 export function open(config: Partial<ForkSafeMysqlDialectConfig> = {}): Kysely<Tables> {
 	const db = new Kysely<Tables>({ dialect: new ForkSafeMysqlDialect({ pool: options(), ...config }) });
 	afterThisTest(async () => {
-		pretendFork();
+		forgetConnections();
 		await db.destroy();
 	});
 	return db;
