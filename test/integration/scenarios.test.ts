@@ -1,5 +1,5 @@
 /**
- * The contract through every pool of ours over TCP, and over all transports where they are opened; and behind PgBouncer. The
+ * The contract through every pool of ours over TCP, and over all transports, and behind PgBouncer, where they are opened. The
  * others: test/proofs. FORKSAFE_FACES, names divided by commas, leaves it at those.
  */
 import process from "node:process";
@@ -10,4 +10,4 @@ import { isUsual, pooledSubjectsOf, subjectsOf } from "../scenarios/subjects.ts"
 const wanted = process.env["FORKSAFE_FACES"] || undefined;
 const chosen = faces.filter(({ name }) => wanted === undefined || wanted.split(",").includes(name));
 if (chosen.length === 0) throw new Error(`FORKSAFE_FACES names none of ${faces.map(({ name }) => name).join(", ")}: ${wanted}`);
-describeScenarios([...subjectsOf(chosen).filter(isUsual), ...pooledSubjectsOf(chosen)]);
+describeScenarios([...subjectsOf(chosen), ...pooledSubjectsOf(chosen)].filter(isUsual));

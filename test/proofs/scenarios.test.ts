@@ -1,9 +1,12 @@
-/** What the test command leaves out: the contract through Knex and Kysely over a unix socket and TLS, and through all with the sentinel. */
+/**
+ * What the test command leaves out: the contract through Knex and Kysely over a unix socket and TLS and behind PgBouncer, and
+ * through all with the sentinel.
+ */
 import { faces } from "../faces/index.ts";
 import { describeScenarios } from "../scenarios/describe.ts";
-import { isUsual, subjectsOf } from "../scenarios/subjects.ts";
+import { isUsual, pooledSubjectsOf, subjectsOf } from "../scenarios/subjects.ts";
 
-const subjects = subjectsOf(faces);
+const subjects = [...subjectsOf(faces), ...pooledSubjectsOf(faces)];
 const imports = ["@forksafe/sentinel"];
 describeScenarios([
 	...subjects.filter((subject) => !isUsual(subject)),
