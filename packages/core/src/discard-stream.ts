@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import type { ProcessChange } from "./process-identity.ts";
+import type { ProcessChange } from "./process-change.ts";
 
 /** What node:net and node:tls have below a socket; read from Node 22, 24 and 26. */
 interface Handle {

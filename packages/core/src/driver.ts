@@ -1,4 +1,4 @@
-import type { ProcessChange } from "./process-identity.ts";
+import type { ProcessChange } from "./process-change.ts";
 
 /**
  * How a pool opens, judges and ends connections of one kind. One physical connection is one new object: a driver never

@@ -1,4 +1,4 @@
-import type { ProcessChange } from "./process-identity.ts";
+import type { ProcessChange } from "./process-change.ts";
 
 const BRAND = Symbol.for("@forksafe/error");
 

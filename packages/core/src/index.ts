@@ -40,25 +40,20 @@ export type {
 	PoolStats,
 	ReleaseOptions,
 } from "./pool-interface.ts";
+export type { ProcessChange, ProcessChangeCause } from "./process-change.ts";
 export {
 	afterFork,
-	type ConnectionHolder,
 	currentGeneration,
-	type ForkDetector,
 	knownGeneration,
 	knownPid,
 	lastProcessChange,
 	onProcessChange,
-	type ProcessChange,
-	type ProcessChangeCause,
-	type ProcessSignal,
-	processSignals,
-	registerHolder,
 	reportProcessChange,
-	type SuspendOptions,
 	useForkDetector,
 	useVmClock,
 } from "./process-identity.ts";
+export { type ConnectionHolder, type ForkDetector, registerHolder, type SuspendOptions } from "./process-registry.ts";
+export { type ProcessSignal, processSignals } from "./process-signals.ts";
 export { isBuildingSnapshot } from "./snapshot.ts";
 export { guardStream } from "./stream-guard.ts";
 export { resumeAll, suspendAll } from "./suspend-all.ts";

@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from "./clock.ts";
 import { OptionError } from "./errors.ts";
-import type { ProcessChange, SuspendOptions } from "./process-identity.ts";
+import type { ProcessChange } from "./process-change.ts";
+import type { SuspendOptions } from "./process-registry.ts";
 
 /**
  * How a pool notices that its process has changed.

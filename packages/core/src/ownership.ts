@@ -1,14 +1,9 @@
 import { InheritedConnectionError, OptionError } from "./errors.ts";
 import { framesOf, stackAbove } from "./leak-watch.ts";
 import { type ProcessWatch, processWatchFlaw } from "./options.ts";
-import {
-	type ConnectionHolder,
-	currentGeneration,
-	knownGeneration,
-	lastProcessChange,
-	type ProcessChange,
-	registerHolder,
-} from "./process-identity.ts";
+import type { ProcessChange } from "./process-change.ts";
+import { currentGeneration, knownGeneration, lastProcessChange } from "./process-identity.ts";
+import { type ConnectionHolder, registerHolder } from "./process-registry.ts";
 import { isBuildingSnapshot, openUntilSnapshot } from "./snapshot.ts";
 
 /** Whose a connection is: for the connections of a driver, which have to know it whether a pool has them or not. */

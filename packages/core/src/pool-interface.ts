@@ -1,6 +1,6 @@
 import type { ConnectError, PoolCounts } from "./errors.ts";
 import type { Leak } from "./leak-watch.ts";
-import type { ProcessChange } from "./process-identity.ts";
+import type { ProcessChange } from "./process-change.ts";
 
 /**
  * `open` hands out connections; `suspended` hands out none until it is resumed, and lets those in use finish; `draining` waits

@@ -63,16 +63,9 @@ import type {
 	PoolStats,
 	ReleaseOptions,
 } from "./pool-interface.ts";
-import {
-	type ConnectionHolder,
-	currentGeneration,
-	inspectProcess,
-	knownGeneration,
-	lastProcessChange,
-	type ProcessChange,
-	registerHolder,
-	type SuspendOptions,
-} from "./process-identity.ts";
+import type { ProcessChange } from "./process-change.ts";
+import { currentGeneration, inspectProcess, knownGeneration, lastProcessChange } from "./process-identity.ts";
+import { type ConnectionHolder, registerHolder, type SuspendOptions } from "./process-registry.ts";
 import { askBeforeSnapshot, isBuildingSnapshot, type OpenConnection } from "./snapshot.ts";
 import { Standstill } from "./standstill.ts";
 import { WaitDeadline } from "./wait-deadline.ts";

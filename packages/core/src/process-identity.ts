@@ -1,119 +1,25 @@
 /**
  * Which process is this? The one place where a copied process is noticed.
  *
- * - The registry belongs to the process, not to this module: two loaded copies of the package share it.
  * - `pid` is always a true pid, read from the kernel; `process.pid` is compared with itself only.
  * - A generation ends exactly once. By the time anybody is told, `generation`, `pid` and `lastChange` are the new ones.
  * - Everything inherited is discarded before any listener runs.
  */
-import process from "node:process";
 import { guarded } from "./guarded.ts";
-import { isBuildingSnapshot, onSnapshotStart } from "./snapshot.ts";
-import { truePidOn } from "./true-pid.ts";
+import type { ProcessChange, ProcessChangeCause } from "./process-change.ts";
+import {
+	COSTLY_TRUTH_INTERVAL_MILLIS,
+	collectWith,
+	connectionHolders,
+	type ForkDetector,
+	isFirstCopy,
+	registry,
+	self,
+	truth,
+	watchesParent,
+} from "./process-registry.ts";
+import { onSnapshotStart } from "./snapshot.ts";
 import { VmClock } from "./vm-clock.ts";
-
-/**
- * Why a generation ended: the process was copied by fork(2), restored from a V8 start-up snapshot, cloned with its
- * whole machine, or the application said so.
- */
-export type ProcessChangeCause = "fork" | "snapshot" | "clone" | "reported";
-
-/** The moment a generation ended. */
-export interface ProcessChange {
-	readonly cause: ProcessChangeCause;
-	/** The pid of the process that this one was copied from. */
-	readonly previousPid: number;
-	/** The pid of this process, as the kernel knows it. */
-	readonly pid: number;
-	readonly previousGeneration: number;
-	readonly generation: number;
-}
-
-/** Something that holds connections of this process. */
-export interface ConnectionHolder {
-	/** Forgets everything inherited, synchronously, without writing a byte. */
-	discardInherited(change: ProcessChange): void;
-	/** Tells the world, after every holder has discarded. */
-	announce?(change: ProcessChange): void;
-	/** Ends its connections, and opens none before `resume`. */
-	suspend?(options: SuspendOptions): Promise<void>;
-	resume?(): void;
-}
-
-/** How a pool is suspended. */
-export interface SuspendOptions {
-	/** Then connections in use are ended all the same, and connects in progress given up. 0: wait for ever. @default 30000 */
-	deadlineMillis?: number;
-	/**
-	 * What becomes of acquires until the pool is resumed, those that wait already included: they wait, and their deadlines stand
-	 * still, or they are rejected with PoolSuspendedError (ERR_FORKSAFE_SUSPENDED). @default "wait"
-	 */
-	acquires?: "wait" | "reject";
-}
-
-/** Knows without a system call whether this process is a copy. `@forksafe/sentinel` brings one. */
-export interface ForkDetector {
-	/** Whether this process was copied from the one that has last called `reset`. Asked on every look. */
-	isCopy(): boolean;
-	/** This process is the original from now on. */
-	reset(): void;
-}
-
-interface Registry {
-	generation: number;
-	/** The true pid of the process that this generation belongs to. */
-	pid: number;
-	/** The PID namespace that it is a pid of; empty where that is not known. */
-	namespace: string;
-	/** `process.pid` and `process.ppid` when the truth was last asked for: what the tripwire compares with. */
-	storedPid: number;
-	parentPid: number;
-	truthAskedAt: number;
-	lastChange: ProcessChange | undefined;
-	/** It builds a snapshot: whoever starts from that is another process. */
-	isToBeStarted: boolean;
-	/** In place of `process.ppid`, where there is one. */
-	detector: ForkDetector | undefined;
-	vmClock: VmClock;
-	readonly holders: Set<WeakRef<ConnectionHolder>>;
-	readonly listeners: Set<(change: ProcessChange) => void>;
-}
-
-/**
- * Reads the live `process` object, a fifth faster: `process` is so large that V8 keeps it as a hash table, until it is the
- * prototype of something that is read.
- */
-const self: Pick<NodeJS.Process, "pid" | "ppid"> = Object.create(process);
-const truth = truePidOn(process.platform);
-/** Windows has no fork, and `process.ppid` takes a snapshot of all processes there. */
-const watchesParent = process.platform !== "win32";
-/** Where the truth costs a diagnostic report, the maintenance tick asks for it this often only. */
-const COSTLY_TRUTH_INTERVAL_MILLIS = 30_000;
-const VMCLOCK = "/dev/vmclock0";
-
-const REGISTRY = Symbol.for("@forksafe/core/process-identity@1");
-const shared = globalThis as { [REGISTRY]?: Registry };
-const isFirstCopy = shared[REGISTRY] === undefined;
-shared[REGISTRY] ??= {
-	generation: 0,
-	pid: truth.read(),
-	namespace: truth.readNamespace(),
-	storedPid: self.pid,
-	parentPid: watchesParent ? self.ppid : 0,
-	truthAskedAt: performance.now(),
-	lastChange: undefined,
-	isToBeStarted: isBuildingSnapshot(),
-	detector: undefined,
-	vmClock: new VmClock(VMCLOCK),
-	holders: new Set(),
-	listeners: new Set(),
-};
-const registry: Registry = shared[REGISTRY];
-
-/** Removes from the registry what was collected without saying goodbye. */
-const collected = new FinalizationRegistry<WeakRef<ConnectionHolder>>((holder) => {
-	registry.holders.delete(holder);
-});
 
 // In containers, the process that has built a snapshot and those that start from it often have one pid.
 if (isFirstCopy) {
@@ -218,84 +124,6 @@ export function onProcessChange(listener: (change: ProcessChange) => void): () =
 export function inspectProcess(): void {
 	if (truth.isCheap || performance.now() - registry.truthAskedAt >= COSTLY_TRUTH_INTERVAL_MILLIS) askForTruth();
 	else currentGeneration();
-}
-
-/**
- * Registers what holds connections, weakly: a pool that nobody uses any more can still be collected.
- * Holders are told in the order of their registration.
- *
- * @returns a function that takes the holder out again
- */
-export function registerHolder(holder: ConnectionHolder): () => void {
-	const reference = new WeakRef(holder);
-	registry.holders.add(reference);
-	if (!isBuildingSnapshot()) collectWith(reference);
-	return () => {
-		registry.holders.delete(reference);
-		collected.unregister(reference);
-	};
-}
-
-/** One of the things that a process change is noticed by. */
-export interface ProcessSignal {
-	readonly name: string;
-	/** What it tells of. */
-	readonly cause: Exclude<ProcessChangeCause, "reported">;
-	readonly isAvailable: boolean;
-	/** When it is looked at, or why it is not available. */
-	readonly detail: string;
-}
-
-/** What a process change is noticed by, here and now: for a look at what can be relied on in this place. */
-export function processSignals(): readonly ProcessSignal[] {
-	const { detector, vmClock } = registry;
-	const everyLook = "looked at on every acquire";
-	return [
-		{ name: "process.pid", cause: "snapshot", isAvailable: true, detail: everyLook },
-		{
-			name: "process.ppid",
-			cause: "fork",
-			isAvailable: watchesParent && detector === undefined,
-			detail: watchesParent
-				? detector === undefined
-					? everyLook
-					: "a detector is looked at in its place"
-				: "Windows has no fork",
-		},
-		{
-			name: "detector",
-			cause: "fork",
-			isAvailable: detector !== undefined,
-			detail: detector === undefined ? "none was given: @forksafe/sentinel has one" : everyLook,
-		},
-		{
-			name: "true pid",
-			cause: "fork",
-			isAvailable: watchesParent,
-			detail: `${truth.source}, asked by ${truth.isCheap ? "every maintenance tick" : `a maintenance tick every ${COSTLY_TRUTH_INTERVAL_MILLIS} ms`}`,
-		},
-		{
-			name: "vmclock",
-			cause: "clone",
-			isAvailable: vmClock.flaw === undefined,
-			detail: `${vmClock.path}: ${vmClock.flaw ?? "read on every maintenance tick"}`,
-		},
-	];
-}
-
-/** In the order of their registration. */
-export function connectionHolders(): readonly ConnectionHolder[] {
-	return [...registry.holders].map((holder) => holder.deref()).filter((holder) => holder !== undefined);
-}
-
-/**
- * Not while a snapshot is built: V8 cannot write one with a finalization registry whose turn has come, and before it writes one
- * it collects its garbage.
- */
-function collectWith(reference: WeakRef<ConnectionHolder>): void {
-	const holder = reference.deref();
-	if (holder === undefined) registry.holders.delete(reference);
-	else collected.register(holder, reference, reference);
 }
 
 function askForTruth(): ProcessChange | undefined {

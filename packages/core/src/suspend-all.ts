@@ -1,5 +1,5 @@
 import { checkSuspendOptions } from "./options.ts";
-import { connectionHolders, type SuspendOptions } from "./process-identity.ts";
+import { connectionHolders, type SuspendOptions } from "./process-registry.ts";
 
 /**
  * Suspends every pool of this process (`pool.suspend()`), whichever package has made it: for a checkpoint, a function that is

@@ -27,7 +27,12 @@ export function truePidOn(platform: NodeJS.Platform): TruePid {
 		case "win32":
 			return { read: () => process.pid, readNamespace: () => "", source: "process.pid", isCheap: true };
 		case "linux":
-			return { read: readFromProc, readNamespace: readNamespaceFromProc, source: "/proc/self", isCheap: true };
+			return {
+				read: readFromProc,
+				readNamespace: readNamespaceFromProc,
+				source: "/proc/self and its PID namespace",
+				isCheap: true,
+			};
 		default:
 			return { read: readFromReport, readNamespace: () => "", source: "process.report", isCheap: false };
 	}

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import type { PoolCounts } from "../src/errors.ts";
 import * as errors from "../src/errors.ts";
-import type { ProcessChange } from "../src/process-identity.ts";
+import type { ProcessChange } from "../src/process-change.ts";
 
 const change: ProcessChange = { cause: "fork", previousPid: 100, pid: 200, previousGeneration: 0, generation: 1 };
 const counts: PoolCounts = { max: 10, used: 9, idle: 0, connecting: 1, pending: 3 };

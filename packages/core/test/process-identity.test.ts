@@ -1,6 +1,11 @@
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import process from "node:process";
+import { pathToFileURL } from "node:url";
 import { expect } from "chai";
 import { FakeProcess } from "../../../test/support/fake-process.ts";
+import type * as core from "../src/index.ts";
 import {
 	afterFork,
 	type ConnectionHolder,
@@ -12,15 +17,11 @@ import {
 	registerHolder,
 	reportProcessChange,
 } from "../src/index.ts";
-import type * as processIdentity from "../src/process-identity.ts";
 import { truePidOn } from "../src/true-pid.ts";
 import { at } from "./support/at.ts";
 import { survivors } from "./support/collection.ts";
 import { setUpIdle } from "./support/set-up.ts";
 import { warningsOf } from "./support/warnings.ts";
-
-/** A specifier that TypeScript does not follow: the module is loaded a second time. */
-const copyOfProcessIdentity: string = "../src/process-identity.ts?copy";
 
 describe("process identity", () => {
 	let cleanUps: (() => void)[] = [];
@@ -220,7 +221,11 @@ describe("process identity", () => {
 
 	describe("of two loaded copies", () => {
 		it("is one: they count the same generations, and tell each other's holders and listeners", async () => {
-			const copy = (await import(copyOfProcessIdentity)) as typeof processIdentity;
+			const directory = mkdtempSync(join(tmpdir(), "forksafe-copy-"));
+			cleanUps.push(() => rmSync(directory, { recursive: true }));
+			cpSync(new URL("../src/", import.meta.url), directory, { recursive: true });
+			writeFileSync(join(directory, "package.json"), '{ "type": "module" }');
+			const copy = (await import(pathToFileURL(join(directory, "index.ts")).href)) as typeof core;
 			expect(copy.currentGeneration).not.to.equal(currentGeneration);
 			expect(copy.currentGeneration()).to.equal(currentGeneration());
 			const heard: string[] = [];

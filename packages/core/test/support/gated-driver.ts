@@ -1,5 +1,5 @@
 import type { Driver } from "../../src/driver.ts";
-import type { ProcessChange } from "../../src/process-identity.ts";
+import type { ProcessChange } from "../../src/process-change.ts";
 
 /** The steps of a driver that take time. */
 export type Step = "connect" | "validate" | "destroy";
