@@ -11,7 +11,7 @@ import { table } from "../demo/table.ts";
 import { supportedNodes } from "./nodes.ts";
 import { type PackageRun, runPackage, type Selection, testedPackages } from "./package-run.ts";
 
-const SHORT = { node: ["22.13", "26"], only: ["core", "pg", "sentinel", "test"] };
+const SHORT = { node: ["22.13", "26"], only: ["core", "sentinel", "test"] };
 const SHORT_OF_TEST: Selection = { grep: "^(a fork through|the packed packages)", faces: ["pg Pool"] };
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(130));
