@@ -11,6 +11,9 @@ const program = new URL("../programs/cloned.ts", import.meta.url);
 /** Long enough for the kernel to ask whether the other side is still there. */
 const watchedMillis = 3_000;
 
+/** Sockets stay in TIME-WAIT for a minute: there can be tens of thousands. */
+const MOST_BYTES = 64 * 1024 * 1024;
+
 interface Sent {
 	readonly state: string;
 	readonly segments: number;
@@ -21,13 +24,14 @@ interface Sent {
  * FINs too.
  */
 async function sentFrom(ports: readonly number[], server: number): Promise<ReadonlyMap<number, Sent>> {
-	const { stdout } = await promisify(execFile)("ss", ["--tcp", "--numeric", "--all", "--info", "--no-header", "--oneline"]);
+	const of = ["--tcp", "--numeric", "--all", "--info", "--no-header", "--oneline", `dport = :${server}`];
+	const { stdout } = await promisify(execFile)("ss", of, { maxBuffer: MOST_BYTES });
 	const sent = new Map<number, Sent>();
 	for (const line of stdout.split("\n")) {
-		const [state = "", , , local = "", peer = ""] = line.trim().split(/\s+/);
+		const [state = "", , , local = ""] = line.trim().split(/\s+/);
 		const port = portOf(local);
 		const segments = Number(/ segs_out:(\d+)/.exec(line)?.[1] ?? 0);
-		if (ports.includes(port) && portOf(peer) === server) sent.set(port, { state, segments });
+		if (ports.includes(port)) sent.set(port, { state, segments });
 	}
 	return sent;
 }
