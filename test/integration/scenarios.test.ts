@@ -1,6 +1,6 @@
 /**
- * The contract through every pool of ours over TCP, and over all transports, and behind PgBouncer, where they are opened. The
- * others: test/proofs. FORKSAFE_FACES, names divided by commas, leaves it at those.
+ * The contract through every pool of ours over TCP, and through pg's over all transports and behind PgBouncer. The others:
+ * test/proofs. FORKSAFE_FACES, names divided by commas, leaves it at those.
  */
 import process from "node:process";
 import { faces } from "../faces/index.ts";

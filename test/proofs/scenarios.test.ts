@@ -1,6 +1,6 @@
 /**
- * What the test command leaves out: the contract through Knex and Kysely over a unix socket and TLS and behind PgBouncer, and
- * through all with the sentinel.
+ * What the test command leaves out: the contract through core, Knex and Kysely over a unix socket and TLS, through Knex and Kysely
+ * behind PgBouncer, and through all with the sentinel.
  */
 import { faces } from "../faces/index.ts";
 import { describeScenarios } from "../scenarios/describe.ts";

@@ -21,7 +21,7 @@ export function pooledSubjectsOf(faces: readonly Face[]): Subject[] {
 	return pooled.map((face) => ({ face, transport: "PgBouncer" }));
 }
 
-/** Those that the test command goes through: the transport is a matter of core and of the driver, not of what is built on them. */
+/** Those that the test command goes through: the transport is a matter of the driver, not of what is below it or built on it. */
 export function isUsual({ face, transport }: Subject): boolean {
-	return transport === "TCP" || face.library === "core" || face.library === "pg";
+	return transport === "TCP" || face.library === "pg";
 }
