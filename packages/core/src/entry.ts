@@ -36,10 +36,10 @@ export class Entry<R> {
 	readonly expiresAt: number;
 	/** How often the pool had been evicted when the connect began. */
 	readonly evictions: number;
-	/** When its connect began, in milliseconds of the pool's clock. */
-	readonly beganAt: number;
+	/** When its connect began, in milliseconds of the pool's clock: when it had its permit. */
+	beganAt: number;
 	/** How long the process had not run by then. */
-	readonly lostBefore: number;
+	lostBefore: number;
 	/** By the time of day: when it was handed out, seen in use by a tick, validated or opened. It came back no earlier. */
 	idleFrom = 0;
 	/** Since when it has been seen idle by the maintenance tick; 0 until a tick has seen it. */
@@ -48,6 +48,12 @@ export class Entry<R> {
 	uses = 0;
 	/** It is ended, not kept, when it comes back. */
 	isRetired = false;
+	/** Others need permits: whether it is ended is asked when it comes back. */
+	isRecalled = false;
+	/** Its connect begins when it has a permit. */
+	awaitsPermit = false;
+	/** There is a permit to give back. */
+	hasPermit = false;
 	/** Gives the connect in progress up. */
 	readonly abort: AbortController = new AbortController();
 	/** Stops the deadline of what is going on (connect, validate, destroy). */
@@ -59,6 +65,19 @@ export class Entry<R> {
 		this.beganAt = beganAt;
 		this.lostBefore = lostBefore;
 		this.expiresAt = expiresAt;
+	}
+
+	/** It is ended when it comes back, whatever others need. */
+	retire(): void {
+		this.isRetired = true;
+		this.isRecalled = false;
+	}
+
+	/** It may have to be ended when it comes back. While it is validated, that is not to be known yet. */
+	recall(): void {
+		if (this.isRetired) return;
+		this.isRecalled = true;
+		this.isRetired = this.state !== "validating";
 	}
 
 	moveTo(next: EntryState): void {

@@ -66,7 +66,7 @@ export class InheritedConnectionError extends ForkSafeError {
 }
 
 /** What an acquire was waiting for when its time was up. */
-export type AcquirePhase = "wait" | "connect" | "validate";
+export type AcquirePhase = "wait" | "permit" | "connect" | "validate";
 
 /** How full a pool was. */
 export interface PoolCounts {
@@ -99,6 +99,8 @@ export class AcquireTimeoutError extends ForkSafeError {
 
 const PHASE_ADVICE: Record<AcquirePhase, string> = {
 	wait: "release connections sooner, raise max, or raise acquireTimeoutMillis",
+	permit:
+		"other pools hold every permit: raise the total of the budget, release connections sooner, or raise acquireTimeoutMillis",
 	connect: "the server has not answered yet: check that it can be reached, or raise acquireTimeoutMillis",
 	validate: "the server has not answered a validation yet: check that it can be reached",
 };

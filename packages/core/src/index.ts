@@ -30,6 +30,7 @@ export {
 	rejectUnknownOptions,
 } from "./options.ts";
 export { Ownership } from "./ownership.ts";
+export type { Permits } from "./permits.ts";
 export { Pool } from "./pool.ts";
 export type {
 	AcquireOptions,

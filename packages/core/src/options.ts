@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from "./clock.ts";
 import { OptionError } from "./errors.ts";
+import { type Permits, permitsFlaw, unlimitedPermits } from "./permits.ts";
 import type { ProcessChange } from "./process-change.ts";
 import type { SuspendOptions } from "./process-registry.ts";
 
@@ -67,6 +68,11 @@ export interface PoolOptions {
 	 * frequent than this where `idleTimeoutMillis` is short. @default 1000
 	 */
 	maintenanceIntervalMillis?: number;
+	/**
+	 * Who is asked before a connection is opened, and told when it has ended: `connectionPermits()` of `@forksafe/cluster`, for one
+	 * budget of all processes. While it waits for a permit, a connect counts as connecting. @default nobody
+	 */
+	permits?: Permits;
 	/** @default "always" */
 	processWatch?: ProcessWatch;
 	/** Called once after each process change, when everything inherited was discarded. */
@@ -100,6 +106,7 @@ export const defaultPoolOptions: ResolvedPoolOptions = {
 	maxUses: 0,
 	leakThresholdMillis: 0,
 	maintenanceIntervalMillis: 1_000,
+	permits: unlimitedPermits,
 	processWatch: "always",
 	onProcessChange: () => {},
 	log: () => {},
@@ -128,6 +135,7 @@ const checks: Record<keyof PoolOptions, (value: never) => string | undefined> = 
 	maxUses: wholeNumber(0),
 	leakThresholdMillis: duration(0),
 	maintenanceIntervalMillis: duration(1),
+	permits: permitsFlaw,
 	processWatch: processWatchFlaw,
 	onProcessChange: mustBe("a function"),
 	log: mustBe("a function"),

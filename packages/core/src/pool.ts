@@ -7,6 +7,7 @@
  *   connect waits for its moment (connect-pace.ts)
  * - a waiter is settled exactly once, in the order of arrival among those that are granted
  * - a connection ends exactly once: destroyed by the process that opened it, or discarded by every other
+ * - the permit of a connection is taken before its connect begins, and given back exactly once, when it has ended for good
  * - every entry, waiter, timer and connect in progress belongs to the pool's generation; what belongs to an earlier one
  *   is `discarded` or settled, and whatever still arrives for it (a connect that ends, a release) changes nothing
  *
@@ -82,6 +83,8 @@ const FRESH_MILLIS = 10;
 const NEARLY = 0.99;
 /** How likely a tick is to open one of the connections that `min` lacks: processes that tick together do not all do so. */
 const REPLACE_PROBABILITY = 0.5;
+/** Made once: hundreds may be withdrawn in a second. */
+const NOT_NEEDED = "the permit is not needed any more";
 
 /**
  * Hands out connections of a {@link Driver}, at most `max` at a time, and starts afresh when its process has changed.
@@ -118,6 +121,8 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	#evictions = 0;
 	/** Those that do not count any more, because their time to end politely is over, and that the driver still ends. */
 	readonly #lingering = new Set<R>();
+	/** So many of those that are connecting wait for a permit. */
+	#awaitingPermits = 0;
 	/** So many are in these states; idle and used follow from them, `#idle` and `#entries`. */
 	#connecting = 0;
 	#validating = 0;
@@ -140,6 +145,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		resume: () => this.resume(),
 	};
 	readonly #unregister: () => void;
+	readonly #stopListening: () => void;
 	#maintenance: Timer | undefined;
 	#stopDrainDeadline: () => void = nothing;
 	readonly #closed = Promise.withResolvers<void>();
@@ -171,6 +177,17 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		this.#looks = this.options.processWatch !== "off";
 		this.#generation = this.#looks ? currentGeneration() : knownGeneration();
 		this.#unregister = registerHolder(this.#holder);
+		this.#stopListening = Pool.#listen(this);
+	}
+
+	/** The permits may outlive the pool, so they hold it weakly. (Not in the constructor: every closure there holds `this`.) */
+	static #listen<R extends object>(pool: Pool<R>): () => void {
+		const reference = new WeakRef(pool);
+		const listener = (): void => {
+			const listening = reference.deref();
+			if (listening !== undefined) listening.#giveBack();
+		};
+		return pool.options.permits.onWanted?.(listener) ?? nothing;
 	}
 
 	/** `open`, `suspended`, `draining` or `closed`. */
@@ -295,7 +312,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			if (entry?.generation !== this.#generation || entry.evictions !== this.#evictions) return;
 		}
 		this.#evictions++;
-		for (const entry of this.#entries) entry.isRetired = true;
+		for (const entry of this.#entries) entry.retire();
 		this.#destroyIdle();
 	}
 
@@ -308,7 +325,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		this.#look();
 		const entry = this.#entryOf.get(resource);
 		if (entry === undefined) return false;
-		entry.isRetired = true;
+		entry.retire();
 		if (entry.state !== "idle") return false;
 		this.#idle.splice(this.#idle.indexOf(entry), 1);
 		this.#destroy(entry);
@@ -398,6 +415,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			this.#standstill.suspend();
 			this.#stopPaceTimer();
 			this.#endIdle();
+			this.#withdraw(this.#awaitingPermits);
 		}
 		if (this.#state === "suspended") {
 			this.#rejectsAcquires = acquires === "reject";
@@ -564,18 +582,25 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 
 	#giveUp(waiter: Waiter<R>, state: "timed out" | "aborted" | "rejected", reason: unknown): void {
 		this.#waiters.remove(waiter);
-		if (this.#waiters.size === 0) this.#waitDeadline.stop();
+		this.#left();
 		waiter.fail(state, reason);
 	}
 
 	/** Takes out who has waited longest. */
 	#nextWaiter(): Waiter<R> | undefined {
 		const waiter = this.#waiters.shift();
-		if (this.#waiters.size === 0) this.#waitDeadline.stop();
+		this.#left();
 		return waiter;
 	}
 
+	/** One less waits. */
+	#left(): void {
+		if (this.#waiters.size === 0) this.#waitDeadline.stop();
+		if (this.#awaitingPermits > 0) this.#withdraw(-this.#unserved());
+	}
+
 	#phase(): AcquirePhase {
+		if (this.#awaitingPermits > 0 && this.#awaitingPermits === this.#connecting) return "permit";
 		if (this.#connecting > 0 || this.#pace.lastFailure !== undefined) return "connect";
 		return this.#validating > 0 ? "validate" : "wait";
 	}
@@ -674,7 +699,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		this.#move(entry, "idle");
 		if (this.#waiters.size > 0) {
 			this.#grant(entry);
-		} else if (entry.isRetired) {
+		} else if (entry.isRetired && this.#isToEnd(entry)) {
 			this.#destroy(entry); // evicted while it was being opened
 		} else {
 			this.#driver.unref?.(entry.resource as R);
@@ -702,7 +727,8 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 			default:
 				return;
 		}
-		if (options?.destroy === true || entry.isRetired || this.#state !== "open" || !this.#driver.isAlive(entry.resource as R)) {
+		const isUsable = options?.destroy !== true && this.#state === "open" && this.#driver.isAlive(entry.resource as R);
+		if (!isUsable || this.#isToEnd(entry)) {
 			this.#destroy(entry);
 			this.#serve();
 		} else {
@@ -720,6 +746,92 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		this.#pace.began(this.#entries.size === 1);
 		this.#keepsMin = this.options.min > 0 && !isBuildingSnapshot();
 		this.#startMaintenance();
+		this.#takePermit(entry);
+	}
+
+	#takePermit(entry: Entry<R>): void {
+		let permit: Promise<void> | void;
+		try {
+			permit = this.options.permits.acquire(entry.abort.signal);
+		} catch (error) {
+			permit = Promise.reject(error);
+		}
+		if (permit === undefined) {
+			this.#open(entry);
+			return;
+		}
+		entry.awaitsPermit = true;
+		this.#awaitingPermits++;
+		const came = (): void => {
+			if (this.#stopAwaiting(entry)) {
+				entry.beganAt = this.#clock.now();
+				entry.lostBefore = this.#lostTime.totalAt(entry.beganAt);
+				this.#open(entry);
+			} else if (entry.generation === this.#generation) {
+				this.options.permits.release(); // in vain
+			}
+		};
+		permit.then(came, (error: unknown) => {
+			if (this.#stopAwaiting(entry)) this.#connectFailed(entry, error);
+		});
+	}
+
+	/** @returns whether its permit was waited for, until now and in this process */
+	#stopAwaiting(entry: Entry<R>): boolean {
+		this.#look();
+		if (entry.generation !== this.#generation || !entry.awaitsPermit) return false;
+		entry.awaitsPermit = false;
+		this.#awaitingPermits--;
+		return true;
+	}
+
+	/** Gives up so many of the requests for permits, those that were made last first. */
+	#withdraw(count: number): void {
+		let left = Math.min(count, this.#awaitingPermits);
+		if (left <= 0) return;
+		for (const entry of [...this.#entries].reverse()) {
+			if (left === 0) return;
+			if (!entry.awaitsPermit || !this.#stopAwaiting(entry)) continue;
+			left--;
+			this.#move(entry, "destroying");
+			entry.abort.abort(NOT_NEEDED);
+			this.#gone(entry);
+		}
+	}
+
+	/** The connection has ended for good, or was never opened. Not before: a session whose end takes long is still one. */
+	#returnPermit(entry: Entry<R>): void {
+		if (!entry.hasPermit || entry.generation !== this.#generation) return;
+		entry.hasPermit = false;
+		guarded(() => this.options.permits.release());
+	}
+
+	/** Others need permits. Idle connections are ended now, if they may be; of the others, those that come back first. */
+	#giveBack(): void {
+		this.#look();
+		if (this.#state !== "open") return;
+		const now = this.#clock.now();
+		const isWanted = ({ idleSince }: Entry<R>): boolean =>
+			this.options.permits.isWanted?.(idleSince === 0 ? 0 : now - idleSince) === true;
+		const ended = this.#idle.filter(isWanted);
+		this.#idle = this.#idle.filter((entry) => !ended.includes(entry));
+		for (const entry of this.#entries) if (entry.state !== "idle" && entry.state !== "destroying") entry.recall();
+		for (const entry of ended) if (entry.state === "idle") this.#destroy(entry);
+	}
+
+	/** Of one that comes back and is retired: whether it really is to be ended. */
+	#isToEnd(entry: Entry<R>): boolean {
+		if (entry.isRecalled) {
+			entry.isRecalled = false;
+			const { maxUses, permits } = this.options;
+			const isUsedUp = maxUses > 0 && entry.uses >= maxUses;
+			entry.isRetired = isUsedUp || permits.isWanted?.(0) === true;
+		}
+		return entry.isRetired;
+	}
+
+	#open(entry: Entry<R>): void {
+		entry.hasPermit = true;
 		const { connectTimeoutMillis } = this.options;
 		entry.stopDeadline = this.#deadlines.start(connectTimeoutMillis, () => this.#connectTimedOut(entry));
 		const connect = async (): Promise<R> => this.#driver.connect(entry.abort.signal);
@@ -765,7 +877,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		const lost = this.#lostTime.totalAt(now);
 		for (const entry of this.#entries) {
 			const millis = now - entry.beganAt - (lost - entry.lostBefore);
-			if (entry.state === "connecting" && millis >= connectTimeoutMillis) this.#connectTimedOut(entry);
+			if (entry.state === "connecting" && !entry.awaitsPermit && millis >= connectTimeoutMillis) this.#connectTimedOut(entry);
 		}
 	}
 
@@ -807,12 +919,21 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 				this.#destroy(entry);
 				break;
 			default: // given up so long ago that it does not count any more
-				this.#endPolitely(resource).catch(() => {});
+				this.#endPolitely(resource).then(
+					() => this.#endedLate(entry),
+					() => this.#endedLate(entry),
+				);
 		}
+	}
+
+	#endedLate(entry: Entry<R>): void {
+		this.#look();
+		this.#returnPermit(entry);
 	}
 
 	#connectFailed(entry: Entry<R>, cause: unknown): void {
 		this.#look();
+		this.#returnPermit(entry);
 		if (entry.state === "destroying") {
 			this.#gone(entry);
 		} else if (entry.state === "connecting") {
@@ -885,6 +1006,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		entry.stopDeadline();
 		if (isValid && !entry.isRetired && this.#driver.isAlive(entry.resource as R)) {
 			if (this.#waiters.size > 0) entry.idleFrom = this.#clock.wallNow(); // it is handed out
+			entry.isRetired = entry.isRecalled;
 			this.#place(entry);
 		} else {
 			this.#destroy(entry);
@@ -914,6 +1036,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		});
 		const ended = (error?: unknown): void => {
 			this.#lingering.delete(resource);
+			this.#endedLate(entry);
 			finish(error);
 		};
 		this.#endPolitely(resource).then(() => ended(), ended);
@@ -968,6 +1091,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 
 	#giveUpConnects(reason: Error): void {
 		this.#look();
+		this.#withdraw(this.#awaitingPermits);
 		for (const entry of this.#entries) {
 			if (entry.state !== "connecting") continue;
 			this.#move(entry, "destroying");
@@ -989,6 +1113,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		this.#stopDrainDeadline();
 		this.#stopMaintenance();
 		this.#unregister();
+		this.#stopListening();
 		this.#closed.resolve();
 		if (closeChannel.hasSubscribers) closeChannel.publish({ pool: this });
 		this.emit("close");
@@ -1015,7 +1140,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 	#retireAged(): void {
 		if (this.options.maxLifetimeMillis === 0) return;
 		const now = this.#clock.now();
-		for (const entry of this.#entries) if (now >= entry.expiresAt) entry.isRetired = true;
+		for (const entry of this.#entries) if (now >= entry.expiresAt) entry.retire();
 	}
 
 	#reportLeaks(): void {
@@ -1072,7 +1197,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		this.#entries = new Set();
 		this.#lastTaken = undefined;
 		this.#idle = [];
-		this.#connecting = this.#validating = this.#destroying = 0;
+		this.#connecting = this.#validating = this.#destroying = this.#awaitingPermits = 0;
 		this.#keepsMin = false;
 		this.#pace.reset();
 		this.#stopPaceTimer();

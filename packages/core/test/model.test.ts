@@ -10,6 +10,7 @@ import { settle } from "../../../test/support/promises.ts";
 import { Pool, type PoolOptions, ProcessChangedError, ReleaseError, ResumedError, reportProcessChange } from "../src/index.ts";
 import { FakeClock } from "./support/fake-clock.ts";
 import { type ConnectGate, type Connection, type Gate, GatedDriver, Transient } from "./support/gated-driver.ts";
+import { GatedPermits } from "./support/gated-permits.ts";
 
 const RUNS = Number(process.env["FORKSAFE_MODEL_RUNS"] ?? 5_000);
 
@@ -30,6 +31,9 @@ const commandWeights = {
 	"a validation says yes": 16,
 	"a validation says no": 4,
 	"a validation fails": 3,
+	"a permit comes": 24,
+	"a permit is refused": 2,
+	"others need permits": 4,
 	"an end succeeds": 12,
 	"an end fails": 3,
 	"time passes": 14,
@@ -60,6 +64,8 @@ interface Setting extends PoolOptions {
 	validates: boolean;
 	/** Whether a connect in progress ends when it is aborted. */
 	heedsAbort: boolean;
+	/** Whether permits have to be waited for. */
+	waitsForPermits: boolean;
 	/** What chance says, every time. */
 	chance: number;
 }
@@ -70,6 +76,7 @@ const HELD_BACK_MILLIS = 400;
 const setting: fc.Arbitrary<Setting> = fc.record({
 	validates: fc.boolean(),
 	heedsAbort: fc.boolean(),
+	waitsForPermits: fc.boolean(),
 	chance: fc.constantFrom(0.2, 0.7),
 	connectHeadStartMillis: fc.constantFrom(0, 0, 5),
 	validateAfterIdleMillis: fc.constantFrom(0, 1, 30),
@@ -143,12 +150,54 @@ class WatchedDriver extends GatedDriver {
 	}
 }
 
+/** Counts the permits of each process. */
+class WatchedPermits extends GatedPermits {
+	readonly #world: World;
+	/** Of which process the permits are that `held` counts. */
+	#countedIn = 0;
+	/** Permits may come also when nobody waits for them any more. */
+	readonly pending: { readonly grant: () => void; readonly refuse: (error: unknown) => void }[] = [];
+
+	constructor(world: World, { waitsForPermits }: Setting) {
+		super(waitsForPermits ? 0 : Number.POSITIVE_INFINITY);
+		this.#world = world;
+	}
+
+	override acquire(signal: AbortSignal): Promise<void> | void {
+		this.ofThisProcess();
+		const madeIn = this.#world.process;
+		const permit = super.acquire(signal);
+		const request = this.requests.at(-1);
+		if (permit !== undefined && request !== undefined) {
+			const grant = (): void => {
+				if (madeIn === this.ofThisProcess()) request.grant();
+			};
+			this.pending.push({ grant, refuse: request.refuse });
+		}
+		return permit;
+	}
+
+	override release(): void {
+		this.ofThisProcess();
+		super.release();
+		if (this.held < 0) this.#world.violation("a permit is given back that this process does not have");
+	}
+
+	/** What a process held is not this one's. */
+	ofThisProcess(): number {
+		if (this.#countedIn !== this.#world.process) this.held = 0;
+		this.#countedIn = this.#world.process;
+		return this.#countedIn;
+	}
+}
+
 /** The pool, and everything that a process outside of it would know. */
 class World {
 	/** How many processes this one was copied from. */
 	process = 0;
 	readonly clock = new FakeClock();
 	readonly driver: WatchedDriver;
+	readonly permits: WatchedPermits;
 	readonly pool: Pool<Connection>;
 	readonly #setting: Setting;
 	#stoppedMillis = 0;
@@ -159,6 +208,7 @@ class World {
 	readonly #fake: FakeProcess;
 	readonly #lives = new Map<Connection, Life>();
 	readonly #connects = new Map<ConnectGate, number>();
+	readonly #openedBy = new Map<ConnectGate, Connection>();
 	readonly #acquires: Acquire[] = [];
 	/** What the application has and will give back. */
 	readonly #held = new Set<Connection>();
@@ -172,8 +222,10 @@ class World {
 		this.#mayHoldBack = options.connectHeadStartMillis !== 0;
 		this.#fake = fake;
 		this.driver = new WatchedDriver(this, options);
-		const { validates: _, heedsAbort: __, chance, ...poolOptions } = options;
-		this.pool = new Pool(this.driver, { ...poolOptions, clock: this.clock, random: () => chance });
+		this.permits = new WatchedPermits(this, options);
+		const { validates: _, heedsAbort: __, waitsForPermits: ___, chance, ...poolOptions } = options;
+		const { clock, permits } = this;
+		this.pool = new Pool(this.driver, { ...poolOptions, clock, permits, random: () => chance });
 	}
 
 	/** What must not be. It is kept until the next check, because the pool catches what a driver throws. */
@@ -192,6 +244,20 @@ class World {
 		this.#heldBackSince = undefined;
 		const wanted = this.#acquires.some(({ madeIn }) => madeIn === this.process);
 		if (!wanted) this.violation("a connection is opened in a process that has not asked for one");
+		this.#mustHavePermits();
+	}
+
+	/** For everything that this process has begun to open, and that has not ended. */
+	#mustHavePermits(): void {
+		this.permits.ofThisProcess();
+		const begun = [...this.#connects].filter(([gate, madeIn]) => madeIn === this.process && !this.#hasEnded(gate));
+		if (begun.length > this.permits.held) this.violation(`${begun.length} connections, and ${this.permits.held} permits`);
+	}
+
+	#hasEnded(gate: ConnectGate): boolean {
+		const connection = this.#openedBy.get(gate);
+		if (connection === undefined) return gate.isOpen;
+		return this.driver.destroys.some((end) => end.connection === connection && end.isOpen);
 	}
 
 	mustBeOurs(connection: Connection, what: string): void {
@@ -237,6 +303,8 @@ class World {
 		this.#throwViolations();
 		expect(this.pool.stats()).to.include({ state: "closed", total: 0 });
 		expect(this.clock.running, "timers of a closed pool").to.equal(0);
+		this.permits.ofThisProcess();
+		expect(this.permits.held, "permits of a closed pool").to.equal(0);
 		for (const [{ id }, { destroyedIn, discardedIn }] of this.#lives) {
 			expect(destroyedIn ?? discardedIn, `the process in which connection ${id} ended`).not.to.equal(undefined);
 		}
@@ -269,6 +337,7 @@ class World {
 		if (state === "suspended") must("what is suspended has nothing idle", idle + validating === 0);
 		if (state === "closed") must("what is closed has no connections", total === 0);
 
+		this.#mustHavePermits();
 		const lives = [...this.#lives];
 		const open = lives.filter(([, life]) => life.openedIn === this.process && life.destroyedIn === undefined);
 		must("every open connection is known to the pool", idle + validating + used === open.length);
@@ -346,6 +415,16 @@ class World {
 				break;
 			case "a validation fails":
 				choose(this.#closed(driver.validations), n)?.fail(new Error("broken pipe"));
+				break;
+			case "a permit comes":
+			case "a permit is refused": {
+				const [request] = this.permits.pending.splice(n % Math.max(1, this.permits.pending.length), 1);
+				if (name === "a permit comes") request?.grant();
+				else request?.refuse(new Error("no budget"));
+				break;
+			}
+			case "others need permits":
+				this.permits.want(1 + (n % 3));
 				break;
 			case "an end succeeds":
 				choose(this.#closed(driver.destroys), n)?.succeed();
@@ -450,7 +529,10 @@ class World {
 	}
 
 	#open(gate: ConnectGate | undefined): void {
-		if (gate !== undefined) this.#lives.set(gate.open(), { openedIn: this.#connects.get(gate) ?? -1 });
+		if (gate === undefined) return;
+		const connection = gate.open();
+		this.#openedBy.set(gate, connection);
+		this.#lives.set(connection, { openedIn: this.#connects.get(gate) ?? -1 });
 	}
 
 	#closed<G extends Gate<never> | Gate<Connection> | Gate<boolean> | Gate<void>>(gates: readonly G[]): G[] {

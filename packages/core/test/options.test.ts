@@ -24,6 +24,7 @@ const bad: Record<keyof PoolOptions, readonly unknown[]> = {
 	maxUses: notWholeNumbers,
 	leakThresholdMillis: notDurations,
 	maintenanceIntervalMillis: [...notDurations, 0],
+	permits: [5, null, {}, { acquire: () => {} }, { release: () => {} }],
 	processWatch: ["sometimes", true, null],
 	onProcessChange: ["log it", null, {}],
 	log: [true, null, console],

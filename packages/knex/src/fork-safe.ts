@@ -21,6 +21,7 @@ type ForkSafePoolOptions =
 	| "connectHeadStartMillis"
 	| "maxConnecting"
 	| "keepsMin"
+	| "permits"
 	| "processWatch"
 	| "onProcessChange";
 

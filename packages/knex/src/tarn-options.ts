@@ -2,6 +2,7 @@ import {
 	checkDuration,
 	type PoolOptions as EngineOptions,
 	OptionError,
+	type Permits,
 	type ProcessChange,
 	type ProcessWatch,
 	rejectUnknownOptions,
@@ -71,6 +72,8 @@ export interface TarnPoolOptions<R extends object> {
 	maxConnecting?: number;
 	/** Whether resources below `min` that were lost are replaced, as soon as the pool is in use. tarn does not. @default false */
 	keepsMin?: boolean;
+	/** Who is asked before a resource is created, and told when it has ended: a budget of several pools. @default nobody */
+	permits?: Permits;
 	/** @default "always" */
 	processWatch?: ProcessWatch;
 	/** Called once after each process change. */
@@ -94,6 +97,7 @@ const NAMES_IN_ENGINE: Record<string, keyof EngineOptions> = {
 	validateTimeoutMillis: "validateTimeoutMillis",
 	connectHeadStartMillis: "connectHeadStartMillis",
 	maxConnecting: "maxConnecting",
+	permits: "permits",
 };
 /** The engine checks the rest, but knows these by other names or not at all. */
 const OWN_DURATIONS = ["createTimeoutMillis", "idleTimeoutMillis", "reapIntervalMillis", "createRetryIntervalMillis"] as const;

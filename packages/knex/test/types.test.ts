@@ -43,6 +43,7 @@ describe("the types of Knex's configuration", () => {
 				validateTimeoutMillis: 1_000,
 				connectHeadStartMillis: 0,
 				maxConnecting: 2,
+				permits: { acquire: () => {}, release: () => {} },
 				leakThresholdMillis: 60_000,
 				keepsMin: false,
 				allowExitOnIdle: false,

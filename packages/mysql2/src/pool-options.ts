@@ -33,6 +33,7 @@ const CORE_OPTIONS = [
 	"validateTimeoutMillis",
 	"maxLifetimeMillis",
 	"maxUses",
+	"permits",
 	"processWatch",
 	"onProcessChange",
 	"log",

@@ -2,6 +2,7 @@ import {
 	type PoolOptions as CorePoolOptions,
 	checkDuration,
 	OptionError,
+	type Permits,
 	type ProcessChange,
 	type ProcessWatch,
 	rejectUnknownOptions,
@@ -45,6 +46,8 @@ export interface PoolConfig extends Omit<pg.PoolConfig, "onConnect" | "allowExit
 	 * which is pg-pool's default. Clients in use always do. @default true
 	 */
 	allowExitOnIdle?: boolean | undefined;
+	/** Who is asked before a client is connected, and told when it has ended: a budget of several pools. @default nobody */
+	permits?: Permits | undefined;
 	/** How the pool notices that its process has changed. @default "always" */
 	processWatch?: ProcessWatch | undefined;
 	/** Called once after each process change. */
@@ -74,6 +77,7 @@ const CORE_OPTIONS = [
 	"validateTimeoutMillis",
 	"maxLifetimeMillis",
 	"maxUses",
+	"permits",
 	"idleTimeoutMillis",
 	"processWatch",
 	"onProcessChange",
