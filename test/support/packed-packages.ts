@@ -11,7 +11,7 @@ export const root = fileURLToPath(new URL("../../", import.meta.url));
 export const tsc = join(root, "node_modules/typescript/bin/tsc");
 
 /** The packages of this repository, each after those that it is built on. */
-export const packageNames = ["core", "pg", "mysql2", "knex", "kysely", "sentinel"] as const;
+export const packageNames = ["core", "pg", "mysql2", "knex", "kysely", "sentinel", "cluster"] as const;
 type PackageName = (typeof packageNames)[number];
 
 /** What a program has printed, once it has ended well; with its output in the error, if it has not. */
