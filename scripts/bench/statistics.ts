@@ -36,6 +36,12 @@ export function inOrderOf<T>(round: number, all: readonly T[]): T[] {
 	return round % 2 === 0 ? order : order.reverse();
 }
 
+/** Jain's index: 1 when all have had the same, 1/n when one has had everything. */
+export function jain(counts: readonly number[]): number {
+	const sum = counts.reduce((total, count) => total + count, 0);
+	return sum ** 2 / (counts.length * counts.reduce((total, count) => total + count ** 2, 0));
+}
+
 export function mean(values: readonly number[]): number {
 	return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

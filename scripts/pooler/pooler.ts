@@ -9,14 +9,14 @@ import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { startEmbeddedServer } from "../../test/support/embedded-server.ts";
 import { startPgBouncer } from "../../test/support/pgbouncer.ts";
-import { quantile } from "../bench/statistics.ts";
+import { jain, quantile } from "../bench/statistics.ts";
 import { type Column, table } from "../demo/table.ts";
 import type { PoolResult } from "./worker.ts";
 
 const WORKERS = 4;
 /** For pools to connect, and for who waits to be told. */
 const GRACE_MILLIS = 60_000;
-/** Jain's index: 1 when all pools were answered equally often, 1/n when one has had everything. */
+/** Jain's index. */
 const FAIR = 0.9;
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(130));
@@ -110,9 +110,4 @@ async function run(subject: string, url: string): Promise<PoolResult[]> {
 		}
 	};
 	return (await Promise.all(Array.from({ length: WORKERS }, worker))).flat();
-}
-
-function jain(counts: readonly number[]): number {
-	const sum = counts.reduce((total, count) => total + count, 0);
-	return sum ** 2 / (counts.length * counts.reduce((total, count) => total + count ** 2, 0));
 }

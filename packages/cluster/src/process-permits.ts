@@ -91,6 +91,11 @@ class ProcessPermits implements Permits {
 
 	constructor() {
 		registerHolder(this.#holder);
+		// What is kept for a moment is not to be mistaken for what a dead process has left open.
+		process.on("exit", () => {
+			currentGeneration();
+			this.#giveBack(this.#allowance - this.#held);
+		});
 	}
 
 	acquire(signal: AbortSignal): Promise<void> | void {
