@@ -23,9 +23,13 @@ class Worker {
 	errors: readonly string[] = [];
 	warnings = "";
 
-	constructor(name: string, env: NodeJS.ProcessEnv = {}) {
+	constructor(name: string, env: NodeJS.ProcessEnv = {}, seconds = 0.002) {
 		const stdio = ["ignore", "inherit", "pipe", "ipc"] as const;
-		this.process = fork(workerProgram, [name, "10"], { execArgv, stdio: [...stdio], env: { ...process.env, ...env } });
+		this.process = fork(workerProgram, [name, "10", String(seconds)], {
+			execArgv,
+			stdio: [...stdio],
+			env: { ...process.env, ...env },
+		});
 		this.process.stderr?.on("data", (chunk: Buffer) => {
 			this.warnings += chunk.toString();
 		});
@@ -129,6 +133,20 @@ describe("a budget of several processes", function () {
 		expect(watch.most).to.be.at.most(10);
 		expect(workers.flatMap(({ errors }) => errors)).to.deep.equal([]);
 		expect(budget.stats()).to.include({ processes: 5 });
+	});
+
+	it("counts the sessions of the dead until the server has noticed, which goes on with their statements", async () => {
+		const name = `budget-${process.pid}-${++names}`;
+		serve(10, 2);
+		const watch = await new Watch().start(name);
+		const [dying, other] = [new Worker(name, {}, 0.4), new Worker(name, {}, 0.4)];
+		await Promise.all([dying.order({ users: 12 }), other.order({ users: 12 })]);
+		await Promise.all([dying.answersMore(8), other.answersMore(8)]);
+		await dying.kill();
+		await untilTrue(() => watch.now === 8, { what: "the other has all permits", deadlineMillis: 20_000 });
+		await other.answersMore(16);
+		expect(watch.most).to.be.within(9, 10);
+		expect(other.errors).to.deep.equal([]);
 	});
 
 	it("gives a worker its share soon, although another one holds all of it idle", async () => {

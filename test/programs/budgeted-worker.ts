@@ -1,6 +1,6 @@
 /**
- * `budgeted-worker.ts NAME MAX`: a worker with a pool that takes part in a budget. Told to by messages: `{ users }` sets how many use
- * it without a pause, `{ hold }` takes so many connections and keeps them, `"release"` gives them back. Tells what it was told to do
+ * `budgeted-worker.ts NAME MAX SECONDS`: a worker with a pool that takes part in a budget. Told to by messages: `{ users }` sets how many use
+ * it without a pause, by queries that take so many seconds, `{ hold }` takes so many connections and keeps them, `"release"` gives them back. Tells what it was told to do
  * when it is done, and every 50 ms how many queries were answered, and how many failed.
  */
 import process from "node:process";
@@ -10,7 +10,7 @@ import type { PoolClient } from "pg";
 
 type Order = { readonly users: number } | { readonly hold: number } | "release";
 
-const [name = "", max = "10"] = process.argv.slice(2);
+const [name = "", max = "10", seconds = "0"] = process.argv.slice(2);
 const permits = connectionPermits();
 const options = { connectionString: process.env["DATABASE_URL"], application_name: name, connectionTimeoutMillis: 20_000 };
 const pool = new Pool({ ...options, max: Number(max), permits });
@@ -24,7 +24,7 @@ let users: { isWanted: boolean }[] = [];
 async function use(user: { readonly isWanted: boolean }): Promise<void> {
 	while (user.isWanted) {
 		try {
-			await pool.query("select pg_sleep(0.002)");
+			await pool.query("select pg_sleep($1)", [seconds]);
 			answers++;
 		} catch (error) {
 			errors.push((error as Error).message);
