@@ -1,8 +1,8 @@
 import type { Guarded } from "@forksafe/mysql2";
 import knex, { type Knex } from "knex";
 import type { Connection as MysqlConnection } from "mysql2";
-import { askMariadb } from "../../../../test/support/mariadb.ts";
 import { forgetConnections } from "../../../../test/support/fake-process.ts";
+import { askMariadb } from "../../../../test/support/mariadb.ts";
 import { mariadbUrl, type Transport } from "../../../../test/support/server-urls.ts";
 import { untilTrue } from "../../../../test/support/until-true.ts";
 import { forkSafe, type KnexClientClass, type TarnPool } from "../../src/index.ts";

@@ -1,8 +1,8 @@
 import { createPool, type Pool, type PoolOptions } from "@forksafe/mysql2";
 import { type Generated, Kysely, sql } from "kysely";
 import { afterThisTest } from "../../../../test/support/after-this-test.ts";
-import { askMariadb } from "../../../../test/support/mariadb.ts";
 import { forgetConnections } from "../../../../test/support/fake-process.ts";
+import { askMariadb } from "../../../../test/support/mariadb.ts";
 import { mariadbUrl } from "../../../../test/support/server-urls.ts";
 import { ForkSafeMysqlDialect, type ForkSafeMysqlDialectConfig } from "../../src/mysql-dialect.ts";
 
