@@ -237,7 +237,7 @@ describe("a budget of several processes", function () {
 			const [said] = reports.flatMap((line) => (line.kind === "report" ? [line.value] : []));
 			expect(said, output).to.deep.include({ parent: 600, first: 300, second: 300 });
 			expect(exitCode, output).to.equal(0);
-			expect(output).not.to.include("FORKSAFE_BUDGET");
+			expect(output, output).not.to.include("FORKSAFE_BUDGET");
 			expect(watch.most).to.be.within(2, 6);
 		});
 	});

@@ -255,7 +255,7 @@ class ProcessPermits implements Permits {
 		this.#retrying.unref();
 		if (this.#isLost) return;
 		this.#isLost = true;
-		if (this.#allowance > 0 || this.#waiting.size > 0) {
+		if (this.#held > 0 || this.#waiting.size > 0) {
 			process.emitWarning(
 				`the connection budget cannot be reached (${reason}): until it can, the pools of this process open ${this.#share} connections at most`,
 				{ type: "ForkSafeWarning", code: "FORKSAFE_BUDGET" },
