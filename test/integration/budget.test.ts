@@ -43,13 +43,16 @@ class Worker {
 	/** @returns how long it took, in milliseconds */
 	async order(order: object | "release"): Promise<number> {
 		const since = performance.now();
-		this.process.send(order);
 		const done = JSON.stringify({ done: order });
-		const signal = AbortSignal.timeout(20_000);
-		for (;;) {
-			const [message] = await once(this.process, "message", { signal });
-			if (JSON.stringify(message) === done) return performance.now() - since;
-		}
+		let isDone = false;
+		const listen = (message: unknown): void => {
+			isDone ||= JSON.stringify(message) === done;
+		};
+		this.process.on("message", listen);
+		this.process.send(order);
+		await untilTrue(() => isDone, { what: `${JSON.stringify(order)} is done`, deadlineMillis: 20_000 });
+		this.process.off("message", listen);
+		return performance.now() - since;
 	}
 
 	async answersMore(count: number): Promise<void> {
