@@ -134,7 +134,7 @@ describe("the packed packages", function () {
 			it("names nothing that exists in the repository only", () => {
 				for (const file of files) {
 					const text = readFileSync(join(home, file), "utf8");
-					for (const word of ["@forksafe/source", "workspace:", "catalog:", "link:", "../test/"]) {
+					for (const word of ["@forksafe/source", "workspace:", "catalog:", '"link:', "../test/"]) {
 						expect(text.includes(word), `${file} has ${word}`).to.equal(false);
 					}
 				}

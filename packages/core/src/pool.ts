@@ -55,6 +55,7 @@ import {
 	rejectUnknownOptions,
 	resolvePoolOptions,
 } from "./options.ts";
+import type { Permits } from "./permits.ts";
 import type {
 	AcquireOptions,
 	AcquireRequest,
@@ -144,6 +145,8 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		suspend: (options) => this.suspend(options),
 		resume: () => this.resume(),
 	};
+	/** How the permits reach it, which may outlive this pool. */
+	readonly #permitHolder: PermitHolder = { giveBack: () => this.#giveBack() };
 	readonly #unregister: () => void;
 	readonly #stopListening: () => void;
 	#maintenance: Timer | undefined;
@@ -177,17 +180,7 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		this.#looks = this.options.processWatch !== "off";
 		this.#generation = this.#looks ? currentGeneration() : knownGeneration();
 		this.#unregister = registerHolder(this.#holder);
-		this.#stopListening = Pool.#listen(this);
-	}
-
-	/** The permits may outlive the pool, so they hold it weakly. (Not in the constructor: every closure there holds `this`.) */
-	static #listen<R extends object>(pool: Pool<R>): () => void {
-		const reference = new WeakRef(pool);
-		const listener = (): void => {
-			const listening = reference.deref();
-			if (listening !== undefined) listening.#giveBack();
-		};
-		return pool.options.permits.onWanted?.(listener) ?? nothing;
+		this.#stopListening = listenWeakly(this.options.permits, this.#permitHolder);
 	}
 
 	/** `open`, `suspended`, `draining` or `closed`. */
@@ -1237,6 +1230,20 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		guarded(() => this.emit("processChange", change));
 		if (processChangeChannel.hasSubscribers) processChangeChannel.publish({ pool: this, change });
 	}
+}
+
+/** What is asked when others need permits. */
+interface PermitHolder {
+	giveBack(): void;
+}
+
+/**
+ * Not in the constructor, where every closure would hold the pool; and no private static method: Node crashes when it starts from a
+ * snapshot with a class that has one.
+ */
+function listenWeakly(permits: Permits, holder: PermitHolder): () => void {
+	const reference = new WeakRef(holder);
+	return permits.onWanted?.(() => reference.deref()?.giveBack()) ?? nothing;
 }
 
 /** @throws OptionError (ERR_FORKSAFE_OPTION), before anything waits */
