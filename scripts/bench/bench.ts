@@ -7,7 +7,7 @@
 import { writeFileSync } from "node:fs";
 import os from "node:os";
 import process from "node:process";
-import { parseArgs } from "node:util";
+import { commandLine } from "../command-line.ts";
 import { table } from "../demo/table.ts";
 import { supportedNodes } from "../matrix/nodes.ts";
 import { acquireTargets, measureAcquire, reportAcquire } from "./acquire.ts";
@@ -17,16 +17,12 @@ import { measureProcessWatch, ownNode, reportProcessWatch } from "./process-watc
 import { measureQueries, queryTargets, reportQueries } from "./queries.ts";
 import { isMet, type Target, targetRow } from "./target.ts";
 
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(130));
-const { values } = parseArgs({
-	args: process.argv.slice(2).filter((arg) => arg !== "--"),
-	options: {
-		only: { type: "string" },
-		nodes: { type: "string" },
-		rounds: { type: "string" },
-		short: { type: "boolean", default: false },
-		json: { type: "string" },
-	},
+const values = commandLine({
+	only: { type: "string" },
+	nodes: { type: "string" },
+	rounds: { type: "string" },
+	short: { type: "boolean", default: false },
+	json: { type: "string" },
 });
 const { only } = values;
 const parts = ["acquire", "connect", "queries", "process-watch"];

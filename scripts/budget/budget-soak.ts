@@ -3,10 +3,10 @@
  * Exits with 1 when a query fails or waits for long, one of the greedy gets much less than another, or the server has ever seen more
  * sessions than there are permits.
  */
-import { parseArgs } from "node:util";
 import { connectionBudget } from "@forksafe/cluster";
 import { startEmbeddedServer } from "../../test/support/embedded-server.ts";
 import { jain } from "../bench/statistics.ts";
+import { commandLine, positiveNumber } from "../command-line.ts";
 import { table } from "../demo/table.ts";
 import { limitedRole, SessionWatch, Stage, sumOfErrors } from "./stage.ts";
 import type { Order } from "./worker.ts";
@@ -20,13 +20,8 @@ const FAIR = 0.95;
 /** A share is had within a second; the rest is for a busy machine. */
 const LONG_MILLIS = 5_000;
 
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(130));
-const { values } = parseArgs({
-	args: process.argv.slice(2).filter((arg) => arg !== "--"),
-	options: { seconds: { type: "string", default: "300" } },
-});
-const millis = Number(values.seconds) * 1_000;
-if (!(millis > 0)) throw new Error("--seconds: must be a number above 0");
+const values = commandLine({ seconds: { type: "string", default: "300" } });
+const millis = positiveNumber("seconds", values.seconds) * 1_000;
 
 const greedy: Order = { users: 15, millis };
 const orders: Order[] = [

@@ -3,10 +3,10 @@
  * split by hand (5 each), and one budget, with the same load for all workers and with most of it for one of them. Exits with 1 when
  * a query fails with a budget, the server has ever seen more sessions than it allows, or the split is better.
  */
-import { parseArgs } from "node:util";
 import { connectionBudget } from "@forksafe/cluster";
 import { startEmbeddedServer } from "../../test/support/embedded-server.ts";
 import { quantile } from "../bench/statistics.ts";
+import { commandLine, positiveNumber } from "../command-line.ts";
 import { table } from "../demo/table.ts";
 import { permitCosts } from "./permit-costs.ts";
 import { limitedRole, SessionWatch, Stage, sumOfErrors } from "./stage.ts";
@@ -21,16 +21,13 @@ const DEADLINE_MILLIS = 120_000;
 /** With the same load for all. What is beyond it is for the noise of a busy machine. */
 const AS_GOOD_AS_SPLIT = 0.95;
 
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(130));
-const { values } = parseArgs({
-	args: process.argv.slice(2).filter((arg) => arg !== "--"),
-	options: { rounds: { type: "string" }, queries: { type: "string" }, short: { type: "boolean", default: false } },
+const values = commandLine({
+	rounds: { type: "string" },
+	queries: { type: "string" },
+	short: { type: "boolean", default: false },
 });
-const rounds = Number(values.rounds ?? (values.short ? 1 : 5));
-const queries = Number(values.queries ?? (values.short ? 4_000 : 10_000));
-for (const [name, value] of Object.entries({ rounds, queries })) {
-	if (!(value > 0)) throw new Error(`--${name}: must be a number above 0`);
-}
+const rounds = positiveNumber("rounds", values.rounds ?? (values.short ? 1 : 5));
+const queries = positiveNumber("queries", values.queries ?? (values.short ? 4_000 : 10_000));
 
 /** What part of the load each worker has. */
 const loads = { even: [0.25, 0.25, 0.25, 0.25], uneven: [0.7, 0.1, 0.1, 0.1] };

@@ -10,12 +10,12 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { parseArgs } from "node:util";
 import { startEmbeddedServer } from "../../test/support/embedded-server.ts";
 import { startLineServer } from "../../test/support/line-server.ts";
 import { reasonWithoutForks } from "../../test/support/posix-fork.ts";
 import { runProgram } from "../../test/support/program.ts";
 import { withOwnWallClock } from "../../test/support/wall-clock.ts";
+import { commandLine, positiveNumber } from "../command-line.ts";
 import { table } from "../demo/table.ts";
 import { events } from "./events.ts";
 import type { Line } from "./life.ts";
@@ -27,13 +27,8 @@ const GRACE_MILLIS = 120_000;
 /** One death every so many seconds, evenly over the time. */
 const SECONDS_PER_PARENT = 30;
 
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(130));
-const { values } = parseArgs({
-	args: process.argv.slice(2).filter((arg) => arg !== "--"),
-	options: { seconds: { type: "string", default: String(DEFAULT_SECONDS) } },
-});
-const seconds = Number(values.seconds);
-if (!(seconds > 0)) throw new Error(`--seconds ${values.seconds}: must be a number above 0`);
+const values = commandLine({ seconds: { type: "string", default: String(DEFAULT_SECONDS) } });
+const seconds = positiveNumber("seconds", values.seconds);
 const reason = reasonWithoutForks();
 if (reason !== undefined) {
 	console.log(`forksafe false alarms: skipped, ${reason}`);

@@ -6,13 +6,14 @@
  * more, `--report` exits with 0 also when a cell of forksafe's is not as it must be, `--rounds` plays each cell so often, of
  * which the worst counts.
  */
+import { exitOnSignals } from "../command-line.ts";
 import { table } from "../demo/table.ts";
 import { readOptions } from "./options.ts";
 import { Stage } from "./stage.ts";
 import { subjects } from "./subjects.ts";
 import { type Cell, cellText, judge, type Verdict } from "./verdict.ts";
 
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(130));
+exitOnSignals();
 const { cells, isReport, lanes, rounds } = readOptions(process.argv.slice(2));
 const start = performance.now();
 const verdicts: Verdict[] = [];

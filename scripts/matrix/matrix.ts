@@ -6,7 +6,7 @@
  * in full; of the rest the contract through pg's Pool, and the packed packages. The exit code is 1 when anything has failed.
  */
 import process from "node:process";
-import { parseArgs } from "node:util";
+import { commandLine } from "../command-line.ts";
 import { table } from "../demo/table.ts";
 import { supportedNodes } from "./nodes.ts";
 import { type PackageRun, runPackage, type Selection, testedPackages } from "./package-run.ts";
@@ -14,15 +14,11 @@ import { type PackageRun, runPackage, type Selection, testedPackages } from "./p
 const SHORT = { node: ["22.13", "26"], only: ["core", "sentinel", "test"] };
 const SHORT_OF_TEST: Selection = { grep: "^(a fork through|the packed packages)", faces: ["pg Pool"] };
 
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(130));
-const { values } = parseArgs({
-	args: process.argv.slice(2).filter((arg) => arg !== "--"),
-	options: {
-		node: { type: "string", multiple: true },
-		only: { type: "string", multiple: true },
-		grep: { type: "string" },
-		short: { type: "boolean", default: false },
-	},
+const values = commandLine({
+	node: { type: "string", multiple: true },
+	only: { type: "string", multiple: true },
+	grep: { type: "string" },
+	short: { type: "boolean", default: false },
 });
 const { grep, short, node: nodeNames = short ? SHORT.node : [], only = short ? SHORT.only : [] } = values;
 const packages = testedPackages(only);

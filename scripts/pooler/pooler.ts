@@ -6,10 +6,10 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { availableParallelism } from "node:os";
-import { parseArgs } from "node:util";
 import { startEmbeddedServer } from "../../test/support/embedded-server.ts";
 import { startPgBouncer } from "../../test/support/pgbouncer.ts";
 import { jain, quantile } from "../bench/statistics.ts";
+import { commandLine, positiveNumber } from "../command-line.ts";
 import { type Column, table } from "../demo/table.ts";
 import type { PoolResult } from "./worker.ts";
 
@@ -19,22 +19,17 @@ const GRACE_MILLIS = 60_000;
 /** Jain's index. */
 const FAIR = 0.9;
 
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(130));
-const { values } = parseArgs({
-	args: process.argv.slice(2).filter((arg) => arg !== "--"),
-	options: {
-		seconds: { type: "string" },
-		pools: { type: "string", default: "200" },
-		max: { type: "string", default: "2" },
-		servers: { type: "string", default: "20" },
-		short: { type: "boolean", default: false },
-	},
+const values = commandLine({
+	seconds: { type: "string" },
+	pools: { type: "string", default: "200" },
+	max: { type: "string", default: "2" },
+	servers: { type: "string", default: "20" },
+	short: { type: "boolean", default: false },
 });
-const [pools, max, servers] = [Number(values.pools), Number(values.max), Number(values.servers)];
-const seconds = Number(values.seconds ?? (values.short ? 4 : 15));
-for (const [name, value] of Object.entries({ pools, max, servers, seconds })) {
-	if (!(value > 0)) throw new Error(`--${name}: must be a number above 0`);
-}
+const pools = positiveNumber("pools", values.pools);
+const max = positiveNumber("max", values.max);
+const servers = positiveNumber("servers", values.servers);
+const seconds = positiveNumber("seconds", values.seconds ?? (values.short ? 4 : 15));
 console.log(
 	`forksafe pooler: ${pools} pools of ${max} in ${WORKERS} processes, ${servers} server connections, ${seconds} s each, ` +
 		`Node ${process.versions.node}, ${availableParallelism()} cores`,

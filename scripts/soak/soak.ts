@@ -4,12 +4,13 @@
  *
  * This process has the server and the network, and causes the faults that the program under test asks for.
  */
-import { parseArgs } from "node:util";
+
 import { faces } from "../../test/faces/index.ts";
 import { ask, TRACES } from "../../test/faces/postgres-view.ts";
 import { ChaosProxy } from "../../test/support/chaos-proxy.ts";
 import { startEmbeddedServer } from "../../test/support/embedded-server.ts";
 import { runProgram } from "../../test/support/program.ts";
+import { commandLine, positiveNumber } from "../command-line.ts";
 import { growth, type Sample } from "./sample.ts";
 import type { Line, Request } from "./soaked.ts";
 
@@ -17,17 +18,12 @@ const DEFAULT_SECONDS = 300;
 /** For the last cycle to end, and for a program that hangs to be found out. */
 const GRACE_MILLIS = 60_000;
 
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(130));
-const { values } = parseArgs({
-	args: process.argv.slice(2).filter((arg) => arg !== "--"),
-	options: {
-		seconds: { type: "string", default: String(DEFAULT_SECONDS) },
-		seed: { type: "string", default: String(Math.floor(Math.random() * 2 ** 31)) },
-		face: { type: "string", multiple: true, default: ["pg Pool", "Knex", "Kysely"] },
-	},
+const values = commandLine({
+	seconds: { type: "string", default: String(DEFAULT_SECONDS) },
+	seed: { type: "string", default: String(Math.floor(Math.random() * 2 ** 31)) },
+	face: { type: "string", multiple: true, default: ["pg Pool", "Knex", "Kysely"] },
 });
-const seconds = Number(values.seconds);
-if (!(seconds > 0)) throw new Error(`--seconds ${values.seconds}: must be a number above 0`);
+const seconds = positiveNumber("seconds", values.seconds);
 for (const name of values.face) {
 	if (!faces.some((face) => face.name === name && face.library !== "core")) throw new Error(`--face ${name}: there is none`);
 }

@@ -4,9 +4,8 @@ import { expect } from "chai";
 import { type InflightQueryAbortStrategy, Kysely, MysqlDialect, sql } from "kysely";
 import mysql from "mysql2";
 import { afterThisTest } from "../../../test/support/after-this-test.ts";
-import { FakeProcess } from "../../../test/support/fake-process.ts";
 import { hasAbortSignals } from "../../../test/support/kysely-version.ts";
-import { pretendFork } from "../../../test/support/pretend-fork.ts";
+import { forkUnnoticed, pretendFork } from "../../../test/support/pretend-fork.ts";
 import { follow, rejection, settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { ForkSafeMysqlDialect, type ForkSafeMysqlDialectConfig } from "../src/mysql-dialect.ts";
@@ -100,13 +99,6 @@ if (hasAbortSignals) {
 			await db.destroy();
 		});
 	});
-}
-
-/** This process is a child that nobody has told so, until the end of the test. */
-function forkUnnoticed(): void {
-	const fake = new FakeProcess();
-	afterThisTest(async () => fake.restore());
-	fake.fork(4_000_000, 3_999_999);
 }
 
 /** Kysely tells the console of queries that it has cancelled. */

@@ -4,13 +4,12 @@ import { reportProcessChange } from "@forksafe/core";
 import { expect } from "chai";
 import type pg from "pg";
 import Cursor from "pg-cursor";
-import { FakeProcess } from "../../../test/support/fake-process.ts";
-import { pretendFork } from "../../../test/support/pretend-fork.ts";
+import { forkUnnoticed, pretendFork } from "../../../test/support/pretend-fork.ts";
 import { settle } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import type { Client } from "../src/index.ts";
 import { PostgresProxy } from "./support/proxy.ts";
-import { afterThisTest, openClient, openPool } from "./support/set-up.ts";
+import { openClient, openPool } from "./support/set-up.ts";
 
 /** The part of pg's connection that `COPY ... FROM STDIN` is made of. */
 interface CopyConnection extends pg.Connection {
@@ -106,9 +105,7 @@ describe("nothing is written", () => {
 			it(`by ${name} in a fork that nobody has noticed yet, over ${transport}`, async () => {
 				const { client, proxy, attempt, before } = await setUp(transport, prepare);
 				client.on("error", () => {});
-				const fake = new FakeProcess();
-				afterThisTest(async () => fake.restore());
-				fake.fork(4_000_000, 3_999_999);
+				forkUnnoticed();
 				expect(client.isDiscarded).to.equal(false);
 				await attempt();
 				await untilTrue(() => proxy.open === 0, { what: "the socket was closed" });
