@@ -5,10 +5,11 @@
  */
 import { connectionBudget } from "@forksafe/cluster";
 import { startEmbeddedServer } from "../../test/support/embedded-server.ts";
+import { SessionWatch } from "../../test/support/session-watch.ts";
 import { jain } from "../bench/statistics.ts";
 import { commandLine, positiveNumber } from "../command-line.ts";
 import { table } from "../demo/table.ts";
-import { limitedRole, SessionWatch, Stage, sumOfErrors } from "./stage.ts";
+import { limitedRole, Stage, sumOfErrors } from "./stage.ts";
 import type { Order } from "./worker.ts";
 
 const ROLE = "soaked";
@@ -38,7 +39,7 @@ const complaints: string[] = [];
 try {
 	const url = await limitedRole(server.url, ROLE, TOTAL);
 	const stage = await Stage.open("budget", url, orders.length, MAX);
-	const watch = await SessionWatch.start(server.url, ROLE);
+	const watch = await SessionWatch.start(server.url, { column: "usename", name: ROLE });
 	try {
 		const outcomes = await stage.run(orders, millis + GRACE_MILLIS);
 		const rows = outcomes.map(({ answers, longestMillis }, index) => {

@@ -5,11 +5,12 @@
  */
 import { connectionBudget } from "@forksafe/cluster";
 import { startEmbeddedServer } from "../../test/support/embedded-server.ts";
+import { SessionWatch } from "../../test/support/session-watch.ts";
 import { quantile } from "../bench/statistics.ts";
 import { commandLine, positiveNumber } from "../command-line.ts";
 import { table } from "../demo/table.ts";
 import { permitCosts } from "./permit-costs.ts";
-import { limitedRole, SessionWatch, Stage, sumOfErrors } from "./stage.ts";
+import { limitedRole, Stage, sumOfErrors } from "./stage.ts";
 import type { PoolKind } from "./worker.ts";
 
 const ROLE = "budgeted";
@@ -47,7 +48,7 @@ try {
 		for (let round = 0; round < rounds; round++) {
 			for (const kind of kinds) {
 				const stage = await Stage.open(kind, url, WORKERS, kind === "split" ? LIMIT / WORKERS : MAX);
-				const watch = await SessionWatch.start(server.url, ROLE);
+				const watch = await SessionWatch.start(server.url, { column: "usename", name: ROLE });
 				try {
 					const orders = parts.map((part) => ({ users: USERS, queries: Math.round(queries * part) }));
 					const since = performance.now();

@@ -46,48 +46,6 @@ export class Stage {
 	}
 }
 
-/** Looks without a pause how many sessions the role has. */
-export class SessionWatch {
-	most = 0;
-	readonly #client: pg.Client;
-	readonly #watching: Promise<void>;
-	#isOver = false;
-
-	private constructor(client: pg.Client, role: string) {
-		this.#client = client;
-		this.#watching = this.#watch(role);
-	}
-
-	static async start(url: string, role: string): Promise<SessionWatch> {
-		const client = new pg.Client(url);
-		await client.connect();
-		return new SessionWatch(client, role);
-	}
-
-	/** Since it was asked last. */
-	take(): number {
-		const { most } = this;
-		this.most = 0;
-		return most;
-	}
-
-	async #watch(role: string): Promise<void> {
-		while (!this.#isOver) {
-			const { rows } = await this.#client.query<{ count: number }>(
-				"select count(*)::int from pg_stat_activity where usename = $1",
-				[role],
-			);
-			this.most = Math.max(this.most, rows[0]?.count ?? 0);
-		}
-	}
-
-	async stop(): Promise<void> {
-		this.#isOver = true;
-		await this.#watching;
-		await this.#client.end();
-	}
-}
-
 /** Makes a role that may have so many sessions. @returns the url for it */
 export async function limitedRole(url: string, role: string, limit: number): Promise<string> {
 	const client = new pg.Client(url);

@@ -3,10 +3,10 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { type Budget, connectionBudget } from "@forksafe/cluster";
 import { expect } from "chai";
-import pg from "pg";
 import { afterThisTest } from "../support/after-this-test.ts";
 import { serverUrl } from "../support/pooled-faces.ts";
 import { runProgram } from "../support/program.ts";
+import { SessionWatch } from "../support/session-watch.ts";
 import { needsForks } from "../support/skip.ts";
 import { untilTrue } from "../support/until-true.ts";
 
@@ -67,34 +67,11 @@ class Worker {
 	}
 }
 
-/** Counts the sessions of that name. */
-class Watch {
-	now = 0;
-	most = 0;
-	readonly #client = new pg.Client(serverUrl());
-	#isOver = false;
-
-	async start(name: string): Promise<this> {
-		await this.#client.connect();
-		const watching = this.#watch(name);
-		afterThisTest(async () => {
-			this.#isOver = true;
-			await watching;
-			await this.#client.end();
-		});
-		return this;
-	}
-
-	async #watch(name: string): Promise<void> {
-		while (!this.#isOver) {
-			const { rows } = await this.#client.query<{ count: number }>(
-				"select count(*)::int from pg_stat_activity where application_name = $1",
-				[name],
-			);
-			this.now = rows[0]?.count ?? 0;
-			this.most = Math.max(this.most, this.now);
-		}
-	}
+/** Counts the sessions of that name, until the end of the test. */
+async function watchSessions(name: string): Promise<SessionWatch> {
+	const watch = await SessionWatch.start(serverUrl(), { column: "application_name", name });
+	afterThisTest(() => watch.stop());
+	return watch;
 }
 
 describe("a budget of several processes", function () {
@@ -117,7 +94,7 @@ describe("a budget of several processes", function () {
 	it("is never exceeded while workers are busy, killed, restarted and added, and no query fails", async () => {
 		const name = `budget-${process.pid}-${++names}`;
 		const budget = serve(10, 3);
-		const watch = await new Watch().start(name);
+		const watch = await watchSessions(name);
 		const workers = Array.from({ length: 4 }, () => new Worker(name));
 		await Promise.all(workers.map((worker) => worker.order({ users: 12 })));
 		await Promise.all(workers.map((worker) => worker.answersMore(50)));
@@ -141,7 +118,7 @@ describe("a budget of several processes", function () {
 	it("counts the sessions of the dead until the server has noticed, which goes on with their statements", async () => {
 		const name = `budget-${process.pid}-${++names}`;
 		serve(10, 2);
-		const watch = await new Watch().start(name);
+		const watch = await watchSessions(name);
 		const [dying, other] = [new Worker(name, {}, 0.4), new Worker(name, {}, 0.4)];
 		await Promise.all([dying.order({ users: 12 }), other.order({ users: 12 })]);
 		await Promise.all([dying.answersMore(8), other.answersMore(8)]);
@@ -155,7 +132,7 @@ describe("a budget of several processes", function () {
 	it("gives a worker its share soon, although another one holds all of it idle", async () => {
 		const name = `budget-${process.pid}-${++names}`;
 		serve(10, 0);
-		const watch = await new Watch().start(name);
+		const watch = await watchSessions(name);
 		const [idle, late] = [new Worker(name), new Worker(name)];
 		await idle.order({ hold: 10 });
 		await idle.order("release");
@@ -168,7 +145,7 @@ describe("a budget of several processes", function () {
 	it("gives a worker its share soon, although another one keeps all of it busy", async () => {
 		const name = `budget-${process.pid}-${++names}`;
 		serve(10, 0);
-		const watch = await new Watch().start(name);
+		const watch = await watchSessions(name);
 		const [busy, late] = [new Worker(name), new Worker(name)];
 		await busy.order({ users: 20 });
 		await busy.answersMore(100);
@@ -193,7 +170,7 @@ describe("a budget of several processes", function () {
 	it("is not exceeded while the primary does not answer, and holds when it does again", async () => {
 		const name = `budget-${process.pid}-${++names}`;
 		const { server, env } = await serveApart(10, 3);
-		const watch = await new Watch().start(name);
+		const watch = await watchSessions(name);
 		const workers = Array.from({ length: 2 }, () => new Worker(name, env));
 		await Promise.all(workers.map((worker) => worker.order({ users: 10 })));
 		await Promise.all(workers.map((worker) => worker.answersMore(20)));
@@ -212,7 +189,7 @@ describe("a budget of several processes", function () {
 	it("lives on as a fixed share when the primary is killed", async () => {
 		const name = `budget-${process.pid}-${++names}`;
 		const { server, env } = await serveApart(10, 0);
-		const watch = await new Watch().start(name);
+		const watch = await watchSessions(name);
 		const [greedy, idle] = [new Worker(name, env), new Worker(name, env)];
 		await idle.order({ users: 1 });
 		await greedy.order({ users: 20 });
@@ -235,7 +212,7 @@ describe("a budget of several processes", function () {
 
 		it("is shared by a parent and its children, and goes on being served by the parent", async () => {
 			const name = `budget-${process.pid}-${++names}`;
-			const watch = await new Watch().start(name);
+			const watch = await watchSessions(name);
 			const { reports, output, exitCode } = await runProgram(forkedProgram, { deadlineMillis: 40_000, args: [name, "6"] });
 			const [said] = reports.flatMap((line) => (line.kind === "report" ? [line.value] : []));
 			expect(said, output).to.deep.include({ parent: 600, first: 300, second: 300 });
