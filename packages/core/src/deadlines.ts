@@ -1,5 +1,4 @@
 import type { Clock } from "./clock.ts";
-import { LONGEST_TIMER_MILLIS } from "./options.ts";
 import { type Queued, WaitQueue } from "./wait-queue.ts";
 
 /** So many give up in one turn of the event loop. When thousands do at once, others have their turn meanwhile. */
@@ -15,7 +14,6 @@ interface Owner {
 
 /** The time that does not count: LostTime, or Standstill for those who wait. */
 interface TimeOut {
-	readonly isSuspended?: boolean;
 	totalAt(now: number): number;
 }
 
@@ -30,20 +28,11 @@ export class Deadlines {
 	readonly #owner: Owner;
 	#inThisTurn = 0;
 	readonly #overdue = new WaitQueue<Deadline>();
-	/** What to do on `resume` about those whose timers have fired while the time stood still. */
-	readonly #onResume = new Set<() => void>();
 
 	constructor(clock: Clock, timeOut: TimeOut, owner: Owner) {
 		this.#clock = clock;
 		this.#timeOut = timeOut;
 		this.#owner = owner;
-	}
-
-	/** The time does not stand still any more. */
-	resume(): void {
-		const timers = [...this.#onResume];
-		this.#onResume.clear();
-		for (const onTimer of timers) onTimer();
 	}
 
 	/**
@@ -68,13 +57,7 @@ export class Deadlines {
 		};
 		let isStopped = false;
 		const onTimer = (): void => {
-			clock.clearTimeout(timer);
 			if (this.#owner.generation() !== generation) return;
-			if (this.#timeOut.isSuspended === true) {
-				this.#onResume.add(onTimer);
-				timer = clock.setTimeout(nothing, LONGEST_TIMER_MILLIS); // who waits keeps the process alive
-				return;
-			}
 			const now = clock.now();
 			const left = due + this.#timeOut.totalAt(now) - now;
 			if (left >= 1) timer = clock.setTimeout(onTimer, left);
@@ -83,7 +66,6 @@ export class Deadlines {
 		let timer = clock.setTimeout(onTimer, millis);
 		return () => {
 			isStopped = true;
-			this.#onResume.delete(onTimer);
 			clock.clearTimeout(timer);
 		};
 	}

@@ -116,7 +116,7 @@ export const defaultPoolOptions: ResolvedPoolOptions = {
 };
 
 /** setTimeout fires at once when it is given more. */
-export const LONGEST_TIMER_MILLIS: number = 2 ** 31 - 1;
+const LONGEST_TIMER_MILLIS = 2 ** 31 - 1;
 
 const checks: Record<keyof PoolOptions, (value: never) => string | undefined> = {
 	name: mustBe("a string"),

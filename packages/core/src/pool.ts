@@ -435,8 +435,6 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		this.#pace.reset();
 		this.#standstill.resume();
 		this.#serve();
-		this.#waitDeadlines.resume();
-		this.#waitDeadline.resume();
 	}
 
 	/**

@@ -14,10 +14,6 @@ export class Standstill {
 		this.#lostTime = lostTime;
 	}
 
-	get isSuspended(): boolean {
-		return this.#begun !== undefined;
-	}
-
 	/** Milliseconds so far. @param now what the clock says */
 	totalAt(now: number): number {
 		if (this.#begun !== undefined) return this.#begun.total + now - this.#begun.at;

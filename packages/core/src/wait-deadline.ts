@@ -1,6 +1,5 @@
 import type { Clock, Timer } from "./clock.ts";
 import { MOST_IN_A_TURN } from "./deadlines.ts";
-import { LONGEST_TIMER_MILLIS } from "./options.ts";
 import type { Standstill } from "./standstill.ts";
 import type { Waiter, WaitQueue } from "./wait-queue.ts";
 
@@ -47,20 +46,9 @@ export class WaitDeadline<R> {
 		this.#timer = undefined;
 	}
 
-	/** The time does not stand still any more. */
-	resume(): void {
-		this.stop();
-		this.#onTimer();
-	}
-
 	#onTimer(): void {
 		this.#timer = undefined;
 		this.#owner.look();
-		if (this.#standstill.isSuspended) {
-			// Who waits keeps the process alive.
-			this.#timer ??= this.#clock.setTimeout(() => this.#onTimer(), LONGEST_TIMER_MILLIS);
-			return;
-		}
 		const now = this.#clock.now();
 		const lost = this.#standstill.totalAt(now);
 		let timedOut = 0;
