@@ -34,11 +34,14 @@ class Verdicts {
 	}
 }
 
-/** Every scenario of each. */
-export function describeScenarios(given: readonly Subject[]): void {
+/**
+ * Every scenario of each. All programs are started when the first scenario is run: what can be chosen (`--grep`) without running the
+ * rest has a title of its own.
+ */
+export function describeScenarios(title: string, given: readonly Subject[]): void {
 	const subjects = given.map((subject) => ({ ...subject, verdicts: new Verdicts() }));
 
-	describe("a fork", function () {
+	describe(title, function () {
 		this.timeout(PROGRAM_DEADLINE_MILLIS);
 
 		before(needsForks);

@@ -21,7 +21,10 @@ export function pooledSubjectsOf(faces: readonly Face[]): Subject[] {
 	return pooled.map((face) => ({ face, transport: "PgBouncer" }));
 }
 
-/** Those that the test command goes through: the transport is a matter of the driver, not of what is below it or built on it. */
+/**
+ * Those that the test command goes through: the transport is a matter of the driver, not of what is below it or built on it, and
+ * Kysely's own dialect does nothing with a pool that pg's users do not.
+ */
 export function isUsual({ face, transport }: Subject): boolean {
-	return transport === "TCP" || face.library === "pg";
+	return transport === "TCP" ? face.library !== "kysely-own" : transport === "TLS" && face.library === "pg";
 }

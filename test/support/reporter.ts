@@ -11,7 +11,8 @@ export class CountingReporter extends Mocha.reporters.Spec {
 		// A package may run more than once.
 		const name = `${basename(process.cwd())}-${process.pid}`;
 		runner.once("end", () => {
-			const report: TestReport = { node: process.version, stats: this.stats as Mocha.Stats };
+			const failures = this.failures.map((failure) => failure.fullTitle());
+			const report: TestReport = { node: process.version, stats: this.stats as Mocha.Stats, failures };
 			writeFileSync(join(directory, `${name}.json`), JSON.stringify(report));
 		});
 	}
@@ -22,6 +23,8 @@ export interface TestReport {
 	/** The version of the Node that ran it, as in `v24.21.0`. */
 	readonly node: string;
 	readonly stats: Mocha.Stats;
+	/** The titles of what failed. */
+	readonly failures: readonly string[];
 }
 
 // The name under which mocha looks for a reporter.
