@@ -1,20 +1,27 @@
 /**
  * What the test command leaves out: the contract over a unix socket, behind PgBouncer and, but for pg's Pool, over TLS; through
- * Kysely's own dialect; and through all with the sentinel.
+ * Kysely's own dialect; with `afterFork()` through Knex and Kysely; and through all with the sentinel.
  */
 import { faces } from "../faces/index.ts";
 import { describeScenarios } from "../scenarios/describe.ts";
-import { isUsual, pooledSubjectsOf, type Subject, subjectsOf } from "../scenarios/subjects.ts";
+import { isPool, isUsual, type Subject, subjectsOf } from "../scenarios/subjects.ts";
 
-const subjects = [...subjectsOf(faces), ...pooledSubjectsOf(faces)];
+const subjects = subjectsOf(faces);
+const overTcp = subjects.filter(({ transport }) => transport === "TCP");
+const isNearPg = ({ face, transport }: Subject): boolean =>
+	face.library === "pg" || (face.library === "kysely-own" && transport === "TCP");
 const others = subjects.filter((subject) => !isUsual(subject));
-const isOverPg = ({ face, transport }: Subject): boolean => transport === "TCP" || face.library === "pg";
-describeScenarios("a fork, with other ways to pg's Pool", others.filter(isOverPg));
+
+describeScenarios("a fork, by other ways to pg's Pool", others.filter(isNearPg));
+describeScenarios(
+	"a fork, with a hook",
+	overTcp.filter((subject) => isUsual(subject) && !isPool(subject)).map((subject) => ({ ...subject, hook: true })),
+);
 describeScenarios(
 	"a fork, over other transports",
-	others.filter((subject) => !isOverPg(subject)),
+	others.filter((subject) => !isNearPg(subject)),
 );
 describeScenarios(
 	"a fork, with the sentinel",
-	subjects.filter(({ transport }) => transport === "TCP").map((subject) => ({ ...subject, imports: ["@forksafe/sentinel"] })),
+	overTcp.map((subject) => ({ ...subject, imports: ["@forksafe/sentinel"] })),
 );

@@ -105,7 +105,8 @@ async function isFailed({ face, transport }: Subject, scenario: string, hook: bo
 	const { verdicts, timedOut, output } = await runScenarios(face, {
 		transport,
 		deadlineMillis: DEADLINE_MILLIS,
-		only: { scenario, hook },
+		scenario,
+		hook,
 	});
 	const [verdict] = verdicts;
 	if (verdict !== undefined) return verdict.error !== undefined;

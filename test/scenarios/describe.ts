@@ -9,6 +9,7 @@ import { postgresUrl, type Route } from "../support/server-urls.ts";
 import { needsForks, skipWithReason } from "../support/skip.ts";
 import { scenariosFor } from "./index.ts";
 import { runScenarios, type Verdict } from "./run.ts";
+import { hooksOf } from "./scenario.ts";
 import type { Subject } from "./subjects.ts";
 
 const PROGRAM_DEADLINE_MILLIS = 120_000;
@@ -46,13 +47,14 @@ export function describeScenarios(title: string, given: readonly Subject[]): voi
 
 		before(needsForks);
 		before("start the programs", () => {
-			for (const { face, transport, imports = [], verdicts } of subjects) {
+			for (const { face, transport, imports = [], hook, verdicts } of subjects) {
 				if (!isOffered(face, transport)) continue;
 				const onVerdict = (verdict: Verdict): void => verdicts.of(verdict.scenario, verdict.hook).resolve(verdict);
 				void someAtATime(async () => {
 					const result = await runScenarios(face, {
 						transport,
 						imports,
+						hook,
 						deadlineMillis: PROGRAM_DEADLINE_MILLIS,
 						onVerdict,
 					});
@@ -62,15 +64,16 @@ export function describeScenarios(title: string, given: readonly Subject[]): voi
 			}
 		});
 
-		for (const { face, transport, imports = [], verdicts } of subjects) {
+		for (const { face, transport, imports = [], hook: only, verdicts } of subjects) {
 			describe(`through ${[face.name, ...imports].join(" with ")}, over ${transport}`, () => {
 				before(function () {
 					if (isOffered(face, transport)) return;
 					skipWithReason(this, `the given PostgreSQL cannot be reached over ${transport} from here`);
 				});
 
-				for (const { name, contract, hooks = [true, false], notHere, unpooled } of scenariosFor(face)) {
-					for (const hook of hooks) {
+				for (const scenario of scenariosFor(face)) {
+					const { name, contract, notHere, unpooled } = scenario;
+					for (const hook of hooksOf(scenario, only)) {
 						const title = `${name} [${hook ? "with" : "without"} afterFork(), contract ${contract.join(", ")}]`;
 						const { promise } = verdicts.of(name, hook);
 						it(title, async function () {

@@ -1,6 +1,7 @@
 /**
  * Runs scenarios over one face, in a process that may be forked:
- * `program.ts FACE URL TRANSPORT [SCENARIO HOOK]`. Reports each as `{ scenario, hook, error? }`.
+ * `program.ts FACE URL TRANSPORT SCENARIO HOOK`, where an empty SCENARIO or HOOK stands for all. Reports each as
+ * `{ scenario, hook, error? }`.
  */
 import { inspect } from "node:util";
 import { faces } from "../faces/index.ts";
@@ -9,12 +10,12 @@ import { report } from "../support/report.ts";
 import { nameSessions } from "../support/session-names.ts";
 import { untilTrue } from "../support/until-true.ts";
 import { scenariosFor } from "./index.ts";
-import { Context, type Scenario } from "./scenario.ts";
+import { Context, hooksOf, type Scenario } from "./scenario.ts";
 
 /** An unprotected pool hangs often, and twice the time that a scenario takes tells as much as more. */
 const DEADLINE_MILLIS = { protected: 20_000, unprotected: 8_000 };
 
-const [faceName, url, transport, only, onlyHook] = process.argv.slice(2);
+const [faceName, url, transport, only = "", onlyHook = ""] = process.argv.slice(2);
 const found = faces.find(({ name }) => name === faceName);
 if (found === undefined || url === undefined) throw new Error(`no face ${faceName}, or no url`);
 
@@ -24,10 +25,9 @@ const face = isPooled ? { ...found, server: pgBouncerView } : found;
 
 for (const scenario of scenariosFor(face)) {
 	if (isPooled && scenario.unpooled !== undefined) continue;
-	if (only !== undefined && scenario.name !== only) continue;
+	if (only !== "" && scenario.name !== only) continue;
 	if (scenario.notHere?.() !== undefined) continue;
-	for (const hook of scenario.hooks ?? [true, false]) {
-		if (onlyHook !== undefined && String(hook) !== onlyHook) continue;
+	for (const hook of hooksOf(scenario, onlyHook === "" ? undefined : onlyHook === "true")) {
 		report({ scenario: scenario.name, hook, ...(await run(scenario, new Context(face, url, hook))) });
 	}
 }

@@ -21,8 +21,10 @@ export interface Verdict {
 export interface RunOptions {
 	readonly transport: Route;
 	readonly deadlineMillis: number;
-	/** One scenario only. */
-	readonly only?: { readonly scenario: string; readonly hook: boolean };
+	/** One scenario only. @default all */
+	readonly scenario?: string;
+	/** With or without `afterFork()`, where the scenario can be both. @default both in turn */
+	readonly hook?: boolean | undefined;
 	readonly onVerdict?: (verdict: Verdict) => void;
 	/** Modules that the process imports first. */
 	readonly imports?: readonly string[];
@@ -59,12 +61,12 @@ export async function runScenarios(face: Face, options: RunOptions): Promise<Run
 async function runOver(
 	face: Face,
 	url: string,
-	{ transport, deadlineMillis, only, onVerdict, imports = [] }: RunOptions,
+	{ transport, deadlineMillis, scenario = "", hook, onVerdict, imports = [] }: RunOptions,
 ): Promise<RunResult> {
 	const verdicts: Verdict[] = [];
 	const result = await runProgram(program, {
 		deadlineMillis,
-		args: [face.name, url, transport, ...(only === undefined ? [] : [only.scenario, String(only.hook)])],
+		args: [face.name, url, transport, scenario, String(hook ?? "")],
 		nodeArgs: ["--expose-gc", ...imports.flatMap((name) => ["--import", import.meta.resolve(name)])],
 		onReport: (report) => {
 			if (report.kind !== "report" || report.process !== "program") return;

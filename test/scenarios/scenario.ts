@@ -29,6 +29,11 @@ export interface Scenario {
 	run(context: Context): Promise<void>;
 }
 
+/** With or without the hook: as the scenario says, else `hook`, else both in turn. */
+export function hooksOf({ hooks }: Scenario, hook: boolean | undefined): readonly boolean[] {
+	return hooks ?? (hook === undefined ? [true, false] : [hook]);
+}
+
 interface Ending {
 	end(): Promise<unknown>;
 }

@@ -8,23 +8,28 @@ export interface Subject {
 	readonly transport: Route;
 	/** Modules that its process imports first. */
 	readonly imports?: readonly string[];
+	/** With or without `afterFork()` in the child, where a scenario can be both. @default both in turn */
+	readonly hook?: boolean;
 }
 
-/** Ours, over every transport. */
+/** Ours, over every transport and behind PgBouncer. */
 export function subjectsOf(faces: readonly Face[]): Subject[] {
-	return faces.filter(({ isProtected }) => isProtected).flatMap((face) => transports.map((transport) => ({ face, transport })));
-}
-
-/** Ours, behind PgBouncer. */
-export function pooledSubjectsOf(faces: readonly Face[]): Subject[] {
-	const pooled = faces.filter(({ isProtected, server }) => isProtected && server === postgresView);
-	return pooled.map((face) => ({ face, transport: "PgBouncer" }));
+	const ours = faces.filter(({ isProtected }) => isProtected);
+	return ours.flatMap((face) => {
+		const routes: Route[] = face.server === postgresView ? [...transports, "PgBouncer"] : [...transports];
+		return routes.map((transport) => ({ face, transport }));
+	});
 }
 
 /**
- * Those that the test command goes through: the transport is a matter of the driver, not of what is below it or built on it, and
+ * Whether the test command goes through it: the transport is a matter of the driver, not of what is below it or built on it, and
  * Kysely's own dialect does nothing with a pool that pg's users do not.
  */
 export function isUsual({ face, transport }: Subject): boolean {
 	return transport === "TCP" ? face.library !== "kysely-own" : transport === "TLS" && face.library === "pg";
+}
+
+/** Whether it is the pool itself that is used, and not an adapter. `afterFork()` is none of an adapter's business. */
+export function isPool({ face }: Subject): boolean {
+	return face.library === "core" || face.library === "pg";
 }

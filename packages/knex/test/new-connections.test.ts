@@ -43,7 +43,7 @@ describe("a new connection", () => {
 	it("is closed when afterCreate is slower than createTimeoutMillis", async () => {
 		let opened = 0;
 		const afterCreate = (): void => void opened++;
-		const { db, name } = open({ pool: { min: 0, max: 1, afterCreate, createTimeoutMillis: 500, destroyTimeoutMillis: 1 } });
+		const { db, name } = open({ pool: { min: 0, max: 1, afterCreate, createTimeoutMillis: 1_000, destroyTimeoutMillis: 1 } });
 		expect(await rejection(db.raw("select 1"))).to.have.property("name", "KnexTimeoutError");
 		expect(opened).to.equal(1);
 		await untilTrue(async () => (await sessions(name)) === 0, { what: "it is closed" });
