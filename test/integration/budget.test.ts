@@ -135,6 +135,7 @@ describe("a budget of several processes", function () {
 		const watch = await watchSessions(name);
 		const [idle, late] = [new Worker(name), new Worker(name)];
 		await idle.order({ hold: 10 });
+		await untilTrue(() => watch.now === 10, { what: "it holds all", deadlineMillis: 20_000 });
 		await idle.order("release");
 		const millis = await late.order({ hold: 5 });
 		console.log(`      its share of 5 after ${millis.toFixed(0)} ms`);

@@ -49,6 +49,8 @@ export async function open<C extends KnexConnection>(
 		throw error;
 	} finally {
 		signal.removeEventListener("abort", close);
+		// Whatever else came to be in this context may live for as long as the process does.
+		delete current.connection;
 	}
 }
 
