@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect } from "chai";
 import pg from "pg";
+import { forkableFlags } from "../support/posix-fork.ts";
 import { type ProgramOptions, type ProgramResult, runProgram } from "../support/program.ts";
 import type { Report } from "../support/report.ts";
 import { postgresUrl, transports } from "../support/server-urls.ts";
@@ -125,7 +126,7 @@ describe("posixFork", () => {
 
 	it("says why a process cannot be forked", async () => {
 		const { stdout } = await promisify(execFile)(process.execPath, [fileURLToPath(unforkable)]);
-		expect(stdout.trim()).to.equal("real forks need node --single-threaded");
+		expect(stdout.trim()).to.equal(`real forks need node ${forkableFlags.join(" ")}`);
 		const { output } = await runProgram(unforkable, { deadlineMillis: 10_000 });
 		expect(output.trim()).to.equal("forkable");
 	});

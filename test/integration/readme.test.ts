@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { expect } from "chai";
 import { type PgBouncer, startPgBouncer } from "../support/pgbouncer.ts";
 import { serverUrl } from "../support/pooled-faces.ts";
+import { forkableFlags } from "../support/posix-fork.ts";
 import { mariadbUrl } from "../support/server-urls.ts";
 import { needsForks } from "../support/skip.ts";
 
@@ -17,7 +18,7 @@ const files = [
 	...readdirSync(new URL("packages", root)).map((name) => `packages/${name}/README.md`),
 	...guides.map((name) => `docs/${name}`),
 ];
-const FLAGS = ["--single-threaded", "--conditions=@forksafe/source"];
+const FLAGS = [...forkableFlags, "--conditions=@forksafe/source"];
 /** What a reader has to bring: Node has no fork of its own. */
 const FORK = `import { posixFork as fork } from "${new URL("../support/posix-fork.ts", import.meta.url).href}";\n`;
 

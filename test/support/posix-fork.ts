@@ -11,7 +11,8 @@ import { getSystemErrorName } from "node:util";
  * 1. V8 marks its heap MADV_DONTFORK, and a child without a heap dies at once. A seccomp filter turns every later
  *    `madvise(..., MADV_DONTFORK)` into a successful no-op, on all threads.
  * 2. Mappings that carry the mark already ("dc" in smaps) are relieved of it with MADV_DOFORK.
- * 3. The child has the forking thread only, so V8 must not wait for helpers: `--single-threaded`.
+ * 3. The child has the forking thread only, so V8 must not wait for helpers: `--single-threaded`; from V8 14 on (Node 26) also
+ *    `--minor-ms`: its scavenger tells a helper all the same, and glibc waits for one that was told before to have woken up.
  * 4. `uv_loop_fork` gives the child an epoll set of its own. Before it, closing a socket in the child takes that
  *    socket out of the parent's epoll set.
  * 5. The child ends by `_exit(2)` after its `exit` listeners: Node's own end joins, and waits for, threads that were
@@ -45,11 +46,15 @@ export function reasonWithoutForks(): string | undefined {
 export function reasonNotForkable(): string | undefined {
 	const reason = reasonWithoutForks();
 	if (reason !== undefined) return reason;
-	if (!process.execArgv.some((flag) => /^--single[-_]threaded$/.test(flag))) {
-		return "real forks need node --single-threaded";
-	}
-	return undefined;
+	const missing = forkableFlags.filter((flag) => !process.execArgv.includes(flag));
+	return missing.length === 0 ? undefined : `real forks need node ${missing.join(" ")}`;
 }
+
+/** What Node has to be started with, for {@link posixFork}. */
+export const forkableFlags: readonly string[] = [
+	"--single-threaded",
+	...(Number.parseInt(process.versions.v8, 10) >= 14 ? ["--minor-ms"] : []),
+];
 
 /** The true process id. `process.pid` is set at start-up: in a forked child it still names the parent. */
 export function getpid(): number {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { BoundedOutput } from "./bounded-output.ts";
+import { forkableFlags } from "./posix-fork.ts";
 import { type Report, reportsVariable } from "./report.ts";
 
 /** Options of {@link runProgram}. */
@@ -56,7 +57,7 @@ function start(
 	{ args = [], env = {}, nodeArgs = [], within = [] }: ProgramOptions,
 ): ChildProcess {
 	const path = url instanceof URL || url.startsWith("file:") ? fileURLToPath(url) : url;
-	const flags = ["--single-threaded", "--enable-source-maps", "--conditions=@forksafe/source"];
+	const flags = [...forkableFlags, "--enable-source-maps", "--conditions=@forksafe/source"];
 	const [command, ...rest] = [...within, process.execPath, ...flags, ...nodeArgs, path, ...args];
 	return spawn(command as string, rest, {
 		detached: true,
