@@ -1,5 +1,5 @@
 import { FakeConnection } from "./fake-connection.ts";
-import type { Subject } from "./subjects.ts";
+import type { Subject } from "./pool-subjects.ts";
 
 interface Waiting {
 	resolve: (connection: FakeConnection) => void;

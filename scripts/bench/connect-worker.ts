@@ -6,6 +6,7 @@ import process from "node:process";
 import { setTimeout } from "node:timers/promises";
 import { Pool } from "@forksafe/pg";
 import pg from "pg";
+import { needBuilt } from "./built-packages.ts";
 import { inOrderOf } from "./statistics.ts";
 
 export type Way = "one client" | "ten clients" | "pg's Pool" | "forksafe's Pool";
@@ -26,9 +27,7 @@ const CONNECTIONS = 10;
 const SETTLE_MILLIS = 20;
 
 const [connectionString = "", warmUpRounds, rounds, ...ways] = process.argv.slice(2);
-// What users install is measured, not the sources.
-const resolved = import.meta.resolve("@forksafe/pg");
-if (!resolved.endsWith("/dist/index.js")) throw new Error(`@forksafe/pg is not the built package, but ${resolved}`);
+needBuilt("@forksafe/pg");
 for (let round = 0; round < Number(warmUpRounds); round++) for (const way of ways) await sampleOf(way as Way);
 const samples: Partial<Record<Way, ConnectSample[]>> = {};
 for (let round = 0; round < Number(rounds); round++) {

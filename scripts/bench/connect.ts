@@ -2,102 +2,112 @@
  * How long does it take until the first and until all of ten connections that are opened at once are usable? A PostgreSQL
  * of our own answers, over every transport, and from 20 ms away.
  */
-import { execFile } from "node:child_process";
-import process from "node:process";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { ChaosProxy } from "../../test/support/chaos-proxy.ts";
-import { startEmbeddedServer } from "../../test/support/embedded-server.ts";
-import { offeredTransports } from "../../test/support/transports.ts";
-import { table } from "../demo/table.ts";
+import { type Place, withServer } from "./bench-server.ts";
+import { type Chart, FORKSAFE, marksOf, PEERS, YARDSTICK } from "./chart.ts";
 import type { ConnectSample, Way } from "./connect-worker.ts";
-import type { Effort } from "./effort.ts";
-import { inOrderOf, ratios, withQuartiles } from "./statistics.ts";
+import { runFresh } from "./fresh-process.ts";
+import type { Part } from "./part.ts";
+import { tableOf } from "./section.ts";
+import { inOrderOf, ratios, withInterval } from "./statistics.ts";
 import type { Target } from "./target.ts";
 
 type Samples = Partial<Record<Way, ConnectSample[]>>;
 
-interface Place {
-	readonly title: string;
-	readonly url: string;
-}
-
 /** By transport, in a process that has connected before and in one that has not. */
-export type ConnectResults = Record<string, Samples>;
+export type ConnectResults = Readonly<Record<string, Samples>>;
 
 const WAYS: readonly Way[] = ["one client", "ten clients", "pg's Pool", "forksafe's Pool"];
 const ROUND_TRIP_MILLIS = 20;
 const WARM_UP_ROUNDS = 5;
 const FRESH = ", fresh process";
-const run = promisify(execFile);
 
-export async function measureConnect(effort: Effort, progress: (text: string) => void): Promise<ConnectResults> {
-	const server = await startEmbeddedServer({ maxConnections: 100, tls: true, unixSocket: true, trustsUnixSocket: true });
-	const { hostname: host, port } = new URL(server.url);
-	const proxy = await new ChaosProxy({ host, port: Number(port) }).start();
-	proxy.latencyMillis = ROUND_TRIP_MILLIS / 2;
-	try {
-		const { unixSocketUrl, tlsUrl } = await offeredTransports(server.url);
-		if (unixSocketUrl === undefined || tlsUrl === undefined) throw new Error("the server does not offer every transport");
-		const near: Place[] = [
-			{ title: "trust, unix socket", url: unixSocketUrl },
-			{ title: "SCRAM, TCP", url: server.url },
-			{ title: "SCRAM, TLS", url: tlsUrl },
-		];
-		const far: Place[] = [{ title: `SCRAM, TCP, ${ROUND_TRIP_MILLIS} ms away`, url: proxy.urlOf(server.url) }];
-		const results: ConnectResults = {};
-		for (const { title, url } of [...near, ...far]) {
-			progress(`connect: ${title}`);
-			results[title] = await runWorker(url, WARM_UP_ROUNDS, effort.connectRounds, WAYS);
-		}
-		for (const { title, url } of near) {
-			const cold: Samples = {};
-			results[`${title}${FRESH}`] = cold;
-			for (let round = 0; round < effort.coldConnectRounds; round++) {
-				progress(`connect: ${title}${FRESH}, round ${round + 1} of ${effort.coldConnectRounds}`);
-				for (const way of inOrderOf(round, WAYS)) {
-					cold[way] = [...(cold[way] ?? []), ...((await runWorker(url, 0, 1, [way]))[way] ?? [])];
+export const connect: Part<ConnectResults> = {
+	name: "connect",
+	measure: ({ connectRounds, coldConnectRounds }, progress) =>
+		withServer(100, async ({ unixSocket, tcp, tls }) => {
+			const proxy = await new ChaosProxy(addressOf(tcp)).start();
+			proxy.latencyMillis = ROUND_TRIP_MILLIS / 2;
+			try {
+				const near = [unixSocket, tcp, tls];
+				const far = { title: `${tcp.title}, ${ROUND_TRIP_MILLIS} ms away`, url: proxy.urlOf(tcp.url) };
+				const results: Record<string, Samples> = {};
+				for (const { title, url } of [...near, far]) {
+					progress(`connect: ${title}`);
+					results[title] = await runWorker(url, WARM_UP_ROUNDS, connectRounds, WAYS);
 				}
+				for (const { title, url } of near) {
+					const cold: Samples = {};
+					results[`${title}${FRESH}`] = cold;
+					for (let round = 0; round < coldConnectRounds; round++) {
+						progress(`connect: ${title}${FRESH}, round ${round + 1} of ${coldConnectRounds}`);
+						for (const way of inOrderOf(round, WAYS)) {
+							cold[way] = [...(cold[way] ?? []), ...((await runWorker(url, 0, 1, [way]))[way] ?? [])];
+						}
+					}
+				}
+				return results;
+			} finally {
+				await proxy.stop();
 			}
-		}
-		return results;
-	} finally {
-		await proxy.stop();
-		await server.stop();
-	}
+		}),
+	describe(results, { connectRounds, coldConnectRounds }) {
+		const rows = Object.entries(results).flatMap(([place, samples]) =>
+			WAYS.map((way) => [
+				`${place}: ${way}`,
+				withInterval(firsts(samples, way), 1),
+				way === "one client" ? "" : withInterval(firstRatios(samples, way), 2),
+				way === "one client" ? "" : withInterval(alls(samples, way), 1),
+				way === "one client" ? "" : withInterval(allRatios(samples, way), 2),
+			]),
+		);
+		const titles = [
+			"server: opened by",
+			"first usable, ms (95 %)",
+			"times one client",
+			"all ten, ms (95 %)",
+			"times ten clients",
+		];
+		return {
+			title: "Ten connections at once, beside raw clients of pg",
+			paragraphs: [
+				`${connectRounds} rounds in one process after ${WARM_UP_ROUNDS} of warm-up, and ${coldConnectRounds} in fresh processes; ratios are paired by round.`,
+			],
+			tables: [tableOf("Until the first, and until all of ten are usable", titles, rows)],
+			charts: [connectChart(results)],
+			targets: targetsOf(results),
+		};
+	},
+};
+
+function addressOf({ url }: Place): { host: string; port: number } {
+	const { hostname: host, port } = new URL(url);
+	return { host, port: Number(port) };
 }
 
-export function reportConnect(results: ConnectResults, effort: Effort): string {
-	const rows = Object.entries(results).flatMap(([place, samples]) =>
-		WAYS.map((way) => [
-			way === WAYS[0] ? place : "",
-			way,
-			withQuartiles(firsts(samples, way), 1),
-			way === "one client" ? "" : withQuartiles(firstRatios(samples, way), 2),
-			way === "one client" ? "" : withQuartiles(alls(samples, way), 1),
-			way === "one client" ? "" : withQuartiles(allRatios(samples, way), 2),
-		]),
-	);
-	const columns = [
-		{ title: "server", align: "left" },
-		{ title: "opened by", align: "left" },
-		{ title: "first usable, ms" },
-		{ title: "times one client" },
-		{ title: "all ten, ms" },
-		{ title: "times ten clients" },
-	] as const;
-	return [
-		"connect: ten connections at once, beside raw clients of pg",
-		`${effort.connectRounds} rounds, ${effort.coldConnectRounds} in fresh processes; ratios are paired by round`,
-		"",
-		table(columns, rows),
-	].join("\n");
+function connectChart(results: ConnectResults): Chart {
+	const series: Record<Way, string> = {
+		"one client": YARDSTICK,
+		"ten clients": YARDSTICK,
+		"pg's Pool": PEERS,
+		"forksafe's Pool": FORKSAFE,
+	};
+	return {
+		name: "connect",
+		title: "Ten connections opened at once: milliseconds until all can be used",
+		subtitle: "In a process that has connected before; medians with their 95 % interval; less is better",
+		shape: "dots",
+		valueTitle: "ms",
+		isLogarithmic: false,
+		marks: warm(results).flatMap(([place, samples]) =>
+			WAYS.flatMap((way) => marksOf(place, series[way], way, alls(samples, way))),
+		),
+	};
 }
 
 /** Warm, as the targets are meant: cold code delays whatever it is first. */
-export function connectTargets(results: ConnectResults): Target[] {
-	const warm = Object.entries(results).filter(([place]) => !place.endsWith(FRESH));
-	return warm.flatMap(([place, samples]): Target[] => [
+function targetsOf(results: ConnectResults): Target[] {
+	return warm(results).flatMap(([place, samples]): Target[] => [
 		{
 			title: `${place}: all of ten, beside raw clients`,
 			is: "at most",
@@ -115,11 +125,13 @@ export function connectTargets(results: ConnectResults): Target[] {
 	]);
 }
 
+function warm(results: ConnectResults): [string, Samples][] {
+	return Object.entries(results).filter(([place]) => !place.endsWith(FRESH));
+}
+
 /** Asynchronous: the proxy lives in this process. */
-async function runWorker(url: string, warmUpRounds: number, rounds: number, ways: readonly Way[]): Promise<Samples> {
-	const worker = fileURLToPath(new URL("./connect-worker.ts", import.meta.url));
-	const { stdout } = await run(process.execPath, [worker, url, String(warmUpRounds), String(rounds), ...ways]);
-	return JSON.parse(stdout);
+function runWorker(url: string, warmUpRounds: number, rounds: number, ways: readonly Way[]): Promise<Samples> {
+	return runFresh(new URL("./connect-worker.ts", import.meta.url), [url, warmUpRounds, rounds, ...ways]);
 }
 
 function firsts(samples: Samples, way: Way): number[] {

@@ -1,53 +1,121 @@
-/** How much is measured. */
+import { type Kind, kinds } from "./query-tables.ts";
+
+export type QueryTransport = "unix socket" | "TCP";
+
+/** How much is measured. An interval of 95 % needs six rounds at the least. */
 export interface Effort {
 	readonly rounds: number;
 	readonly operations: number;
 	readonly warmUpMillis: number;
-	/** Of the processor, for what is asked which process this is and for a pool that asks. */
-	readonly watchWarmUpMillis: number;
-	readonly watchMillis: number;
 	/** Of workloads in which all operations run at once. */
 	readonly crowdRounds: number;
 	readonly crowdOperations: number;
 	readonly allocationRounds: number;
 	readonly allocationOperations: number;
+	readonly growthRounds: number;
+	readonly growthOperations: number;
+	/** Of each growth, how many of its sizes, from the smallest. */
+	readonly growthSizes: number;
+	readonly watchRounds: number;
+	/** Of the processor, for what is asked which process this is and for a pool that asks. */
+	readonly watchWarmUpMillis: number;
+	readonly watchMillis: number;
 	/** In one process that has connected before. */
 	readonly connectRounds: number;
 	/** Each in a fresh process. */
 	readonly coldConnectRounds: number;
-	/** So many slices of each library over either pool, for each kind of query. */
-	readonly queryPairs: number;
+	readonly queryRounds: number;
 	readonly queryConcurrencies: readonly number[];
+	readonly queryKinds: readonly Kind[];
+	readonly queryTransports: readonly QueryTransport[];
+	/** Statements of each face, before its first slice. */
+	readonly queryWarmUp: number;
+	readonly processRounds: number;
+	readonly processCounts: readonly number[];
+	readonly firstAnswerRounds: number;
+	/** So many children at once, and how often. */
+	readonly forkRounds: readonly (readonly [children: number, rounds: number])[];
+	readonly memoryRounds: number;
 }
 
 export const USUAL: Effort = {
 	rounds: 9,
 	operations: 500_000,
 	warmUpMillis: 400,
-	watchWarmUpMillis: 400,
-	watchMillis: 200,
-	crowdRounds: 5,
+	crowdRounds: 6,
 	crowdOperations: 100_000,
 	allocationRounds: 3,
 	allocationOperations: 50_000,
+	growthRounds: 6,
+	growthOperations: 100_000,
+	growthSizes: 6,
+	watchRounds: 9,
+	watchWarmUpMillis: 400,
+	watchMillis: 200,
 	connectRounds: 31,
-	coldConnectRounds: 11,
-	queryPairs: 16,
+	coldConnectRounds: 9,
+	queryRounds: 16,
 	queryConcurrencies: [1, 10, 100],
+	queryKinds: kinds,
+	queryTransports: ["unix socket", "TCP"],
+	queryWarmUp: 10_000,
+	processRounds: 16,
+	processCounts: [1, 2, 4, 8],
+	firstAnswerRounds: 9,
+	forkRounds: [
+		[1, 31],
+		[10, 16],
+		[100, 6],
+	],
+	memoryRounds: 6,
 };
 
 export const SHORT: Effort = {
-	rounds: 3,
+	rounds: 2,
 	operations: 50_000,
 	warmUpMillis: 50,
-	watchWarmUpMillis: 250,
-	watchMillis: 100,
 	crowdRounds: 1,
 	crowdOperations: 20_000,
 	allocationRounds: 1,
 	allocationOperations: 20_000,
-	connectRounds: 5,
+	growthRounds: 1,
+	growthOperations: 10_000,
+	growthSizes: 2,
+	watchRounds: 1,
+	watchWarmUpMillis: 200,
+	watchMillis: 100,
+	connectRounds: 3,
 	coldConnectRounds: 1,
-	queryPairs: 2,
+	queryRounds: 2,
 	queryConcurrencies: [10],
+	queryKinds: ["select by primary key"],
+	queryTransports: ["unix socket"],
+	queryWarmUp: 1_000,
+	processRounds: 2,
+	processCounts: [1, 2],
+	firstAnswerRounds: 1,
+	forkRounds: [
+		[1, 3],
+		[10, 1],
+	],
+	memoryRounds: 1,
 };
+
+/** The same, but so many rounds of everything. */
+export function withRounds(effort: Effort, rounds: number): Effort {
+	return {
+		...effort,
+		rounds,
+		crowdRounds: rounds,
+		allocationRounds: Math.min(rounds, effort.allocationRounds),
+		growthRounds: rounds,
+		watchRounds: rounds,
+		connectRounds: rounds,
+		coldConnectRounds: rounds,
+		queryRounds: rounds,
+		processRounds: rounds,
+		firstAnswerRounds: rounds,
+		forkRounds: effort.forkRounds.map(([children]) => [children, rounds] as const),
+		memoryRounds: rounds,
+	};
+}

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import type { ProcessWatch } from "@forksafe/core";
-import { openForksafe, openSubject, type Subject } from "./subjects.ts";
+import { installSentinel } from "./built-packages.ts";
+import { openForksafe, openSubject, type Subject } from "./pool-subjects.ts";
 
 /** Something that is done over and over. */
 export type Operation = () => unknown;
@@ -69,11 +70,6 @@ function poolsOf<Suffix extends "" | typeof WITH_SENTINEL>(suffix: Suffix): Reco
 async function openCore(): Promise<Operation> {
 	const { currentGeneration } = await import("@forksafe/core");
 	return currentGeneration;
-}
-
-async function installSentinel(): Promise<void> {
-	const { unavailableBecause } = await import("@forksafe/sentinel");
-	if (unavailableBecause !== undefined) throw new Error(`there is no sentinel: ${unavailableBecause}`);
 }
 
 async function openPage(): Promise<Operation> {

@@ -4,8 +4,8 @@
  */
 import process from "node:process";
 import { setImmediate } from "node:timers/promises";
+import type { TimeSample } from "./acquire-worker.ts";
 import { type Operation, pools, signals } from "./process-watch-cases.ts";
-import type { TimeSample } from "./worker.ts";
 import { workloads } from "./workloads.ts";
 
 /** Between two turns of the event loop. */

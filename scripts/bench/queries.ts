@@ -1,127 +1,138 @@
-/** What does a query cost through Knex and Kysely over a pool of ours, beside their own? A PostgreSQL of our own answers, over TCP and a unix socket. */
-import { execFile } from "node:child_process";
-import process from "node:process";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
-import { startEmbeddedServer } from "../../test/support/embedded-server.ts";
-import { offeredTransports } from "../../test/support/transports.ts";
-import { table } from "../demo/table.ts";
-import type { Effort } from "./effort.ts";
-import type { Pair } from "./queries-worker.ts";
-import { createTables, kinds, type Library, libraries, type Style, styles } from "./query-subjects.ts";
-import { mean, ratios, withInterval } from "./statistics.ts";
-import type { Target } from "./target.ts";
+/** What does a query cost through each face? A PostgreSQL of our own answers, over TCP and a unix socket. */
+import { withServer } from "./bench-server.ts";
+import { type Chart, marksOf } from "./chart.ts";
+import type { Effort, QueryTransport } from "./effort.ts";
+import { faceSeries, faces } from "./faces.ts";
+import type { Part } from "./part.ts";
+import type { Slice } from "./queries-worker.ts";
+import { createTables, type Kind } from "./query-tables.ts";
+import { cpuOf, type QueryResult, queryTargets, throughputOf } from "./query-targets.ts";
+import { type Table, tableOf } from "./section.ts";
+import { inTurn, LEAD_MILLIS, POOL_SIZE, SLICE_MILLIS, sliceOf, startQueryWorker, WARM_UP_STATEMENTS, warmUp } from "./slices.ts";
+import { ratios, withInterval } from "./statistics.ts";
 
-export interface QueryResult {
-	readonly library: Library;
-	readonly transport: string;
-	readonly kind: string;
-	readonly style: Style;
-	readonly concurrency: number;
-	readonly pairs: readonly Pair[];
-}
+/** At so many users the charts are drawn. */
+const DRAWN_USERS = 10;
 
-const SLICE_MILLIS = 250;
-/** Of CPU, beside the library over its own pool. */
-const CPU_LIMIT: Record<Library, Record<Style, number>> = {
-	Knex: { raw: 0.9, builder: 0.95 },
-	Kysely: { raw: 0.95, builder: 0.95 },
-};
-const LEAST_THROUGHPUT = 0.98;
-const run = promisify(execFile);
-
-export async function measureQueries(effort: Effort, progress: (text: string) => void): Promise<QueryResult[]> {
-	const server = await startEmbeddedServer({ maxConnections: 100, tls: false, unixSocket: true, trustsUnixSocket: true });
-	try {
-		const { unixSocketUrl } = await offeredTransports(server.url);
-		if (unixSocketUrl === undefined) throw new Error("the server does not offer a unix socket");
-		await createTables(server.url);
-		const places = [
-			{ transport: "unix socket", url: unixSocketUrl },
-			{ transport: "TCP", url: server.url },
-		];
-		const results: QueryResult[] = [];
-		for (const library of libraries) {
-			for (const { transport, url } of places) {
-				for (const kind of kinds) {
-					for (const style of styles) {
-						for (const concurrency of effort.queryConcurrencies) {
-							progress(`queries: ${library}, ${kind}, ${style}, ${concurrency} at a time, ${transport}`);
-							const pairs = await runWorker(url, library, kind, style, concurrency, effort.queryPairs, SLICE_MILLIS);
-							results.push({ library, transport, kind, style, concurrency, pairs });
-						}
-					}
+export const queries: Part<readonly QueryResult[]> = {
+	name: "queries",
+	measure: (effort, progress) =>
+		// Each face has as many connections as its pool takes, and there are those of the report.
+		withServer(faces.length * POOL_SIZE + 20, async (server) => {
+			await createTables(server.tcp.url);
+			const results: QueryResult[] = [];
+			for (const transport of effort.queryTransports) {
+				const { url } = transport === "TCP" ? server.tcp : server.unixSocket;
+				for (const kind of effort.queryKinds) {
+					results.push(...(await measureKind({ transport, url, kind }, effort, progress)));
 				}
 			}
+			return results;
+		}),
+	describe(results, { queryRounds }) {
+		return {
+			title: "Queries through each face",
+			paragraphs: [
+				`Each face in a process of its own, with a pool of ${POOL_SIZE} connections, warmed up by ${WARM_UP_STATEMENTS} statements. Then slices of ${SLICE_MILLIS} ms of all of them in turn, ${queryRounds} rounds, each in another order; ${LEAD_MILLIS} ms in front of each slice do not count. Ratios are paired by round. CPU is that of the process that asks, all its threads; the server has the same processors.`,
+				"What the others do differently: postgres.js prepares every statement, and sends several over one connection without waiting for an answer. pg-promise puts the values into the text on the client. slonik runs `DISCARD ALL` whenever a connection comes back, and parses every row by types of its own. pg, Knex and Kysely send unnamed statements, which the server parses and plans each time; so does forksafe unless it says `prepare`.",
+			],
+			tables: [...Map.groupBy(results, ({ kind, transport }) => `${kind}, ${transport}`)].flatMap(([title, group]) =>
+				tablesOf(title, group),
+			),
+			charts: [throughputChart(results), cpuChart(results)],
+			targets: queryTargets(results),
+		};
+	},
+};
+
+/** A builder builds no better a statement that has nothing in it. */
+function facesFor(kind: Kind): string[] {
+	return faces.filter(({ style }) => style === "raw" || kind !== "select 1").map(({ name }) => name);
+}
+
+async function measureKind(
+	{ transport, url, kind }: { transport: QueryTransport; url: string; kind: Kind },
+	{ queryRounds, queryConcurrencies, queryWarmUp }: Effort,
+	progress: (text: string) => void,
+): Promise<QueryResult[]> {
+	const names = facesFor(kind);
+	const workers = new Map(names.map((name) => [name, startQueryWorker(url, kind, name)]));
+	try {
+		progress(`queries: ${kind}, ${transport}: warm-up`);
+		await warmUp([...workers.values()], kind, queryWarmUp);
+		const results: QueryResult[] = [];
+		for (const users of queryConcurrencies) {
+			progress(`queries: ${kind}, ${transport}, ${users} at a time`);
+			const slices = await inTurn(names, queryRounds, (name) => sliceOf(workerOf(workers, name), users));
+			results.push({ transport, kind, users, slices });
 		}
 		return results;
 	} finally {
-		await server.stop();
+		await Promise.all([...workers.values()].map((worker) => worker.stop()));
 	}
 }
 
-export function reportQueries(results: readonly QueryResult[], effort: Effort): string {
-	const rows = results.map((result) => [
-		`${result.library}: ${result.kind}, ${result.style}`,
-		result.transport,
-		String(result.concurrency),
-		mean(result.pairs.map(({ plain }) => plain.cpu)).toFixed(1),
-		withInterval(cpuRatios(result), 3),
-		mean(result.pairs.map(({ plain }) => plain.throughput)).toFixed(0),
-		withInterval(throughputRatios(result), 3),
+function workerOf<W>(workers: ReadonlyMap<string, W>, name: string): W {
+	const worker = workers.get(name);
+	if (worker === undefined) throw new Error(`bug: no worker for ${name}`);
+	return worker;
+}
+
+/** Of one kind over one transport: by face, for each number of users. */
+function tablesOf(title: string, results: readonly QueryResult[]): Table[] {
+	const measured = faces.filter(({ name }) => results.some(({ slices }) => slices[name] !== undefined));
+	const columns = (what: string): string[] => results.map(({ users }) => `${what}, ${users} at a time`);
+	const absolute = measured.map(({ name }) => [
+		name,
+		...results.map(({ slices }) => withInterval(throughputOf(slices[name]), 0)),
+		...results.map(({ slices }) => withInterval(cpuOf(slices[name]), 1)),
 	]);
-	const columns = [
-		{ title: "query", align: "left" },
-		{ title: "over", align: "left" },
-		{ title: "at a time" },
-		{ title: "plain, CPU us/query" },
-		{ title: "ours: times that (95 %)" },
-		{ title: "plain, queries/s" },
-		{ title: "ours: times that (95 %)" },
-	] as const;
-	return [
-		"queries: Knex and Kysely over a pool of ours, beside their own, in turn in one process",
-		`${effort.queryPairs} pairs of slices of ${SLICE_MILLIS} ms; means of the paired ratios, with their confidence interval`,
-		"",
-		table(columns, rows),
-	].join("\n");
-}
-
-export function queryTargets(results: readonly QueryResult[]): Target[] {
-	return libraries.flatMap((library) => {
-		const ofLibrary = results.filter((result) => result.library === library);
-		const cpu = styles.map((style): Target => {
-			const values = ofLibrary.filter((result) => result.style === style).map((result) => mean(cpuRatios(result)));
-			const limit = CPU_LIMIT[library][style];
-			return { title: `${library}, ${style}: CPU beside plain ${library}`, is: "at most", limit, unit: "x", values };
+	const paired = measured
+		.filter(({ pool }) => pool !== "own")
+		.map(({ name, library, style }) => {
+			const own = faces.find((face) => face.library === library && face.style === style && face.pool === "own")?.name ?? "";
+			const beside = (of: (slices?: readonly Slice[]) => number[]): string[] =>
+				results.map(({ slices }) => withInterval(ratios(of(slices[name]), of(slices[own])), 3));
+			return [name, ...beside(throughputOf), ...beside(cpuOf)];
 		});
-		const throughput: Target = {
-			title: `${library}: the least throughput beside plain ${library}`,
-			is: "at least",
-			limit: LEAST_THROUGHPUT,
-			unit: "x",
-			values: [Math.min(...ofLibrary.map((result) => mean(throughputRatios(result))))],
-		};
-		return [...cpu, throughput];
-	});
+	return [
+		tableOf(`${title} (95 %)`, ["face", ...columns("per second"), ...columns("CPU us")], absolute),
+		tableOf(
+			`${title}: times the same library over its own pool (95 %)`,
+			["face", ...columns("throughput"), ...columns("CPU")],
+			paired,
+		),
+	];
 }
 
-function cpuRatios({ pairs }: QueryResult): number[] {
-	return ratios(
-		pairs.map(({ ours }) => ours.cpu),
-		pairs.map(({ plain }) => plain.cpu),
-	);
+function throughputChart(results: readonly QueryResult[]): Chart {
+	return {
+		...chartOf(results, throughputOf),
+		name: "queries-throughput",
+		title: `Queries per second, ${DRAWN_USERS} at a time`,
+		subtitle: "PostgreSQL on the same machine; medians of interleaved slices with their 95 % interval; more is better",
+		valueTitle: "queries (or transactions) per second",
+	};
 }
 
-function throughputRatios({ pairs }: QueryResult): number[] {
-	return ratios(
-		pairs.map(({ ours }) => ours.throughput),
-		pairs.map(({ plain }) => plain.throughput),
-	);
+function cpuChart(results: readonly QueryResult[]): Chart {
+	return {
+		...chartOf(results, cpuOf),
+		name: "queries-cpu",
+		title: `Processor time for each query, ${DRAWN_USERS} at a time`,
+		subtitle: "Of the process that asks; medians of interleaved slices with their 95 % interval; less is better",
+		valueTitle: "microseconds of CPU per query (or transaction)",
+	};
 }
 
-async function runWorker(...args: readonly [string, ...(string | number)[]]): Promise<Pair[]> {
-	const worker = fileURLToPath(new URL("./queries-worker.ts", import.meta.url));
-	const { stdout } = await run(process.execPath, [worker, ...args.map(String)]);
-	return JSON.parse(stdout);
+function chartOf(
+	results: readonly QueryResult[],
+	of: (slices?: readonly Slice[]) => number[],
+): Pick<Chart, "shape" | "isLogarithmic" | "marks"> {
+	const marks = results
+		.filter(({ users, transport }) => users === DRAWN_USERS && transport === "unix socket")
+		.flatMap(({ kind, slices }) =>
+			faces.flatMap((face) => marksOf(`${kind}, unix socket`, faceSeries(face), face.name, of(slices[face.name]))),
+		);
+	return { shape: "dots", isLogarithmic: false, marks };
 }

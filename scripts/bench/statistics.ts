@@ -1,11 +1,39 @@
-export interface Quartiles {
+/** A median, and what it lies within. */
+export interface Interval {
 	readonly lower: number;
 	readonly median: number;
 	readonly upper: number;
 }
 
-export function quartiles(values: readonly number[]): Quartiles {
-	return { lower: quantile(values, 0.25), median: quantile(values, 0.5), upper: quantile(values, 0.75) };
+/** Of a two-sided interval. */
+export const CONFIDENCE = 0.95;
+
+/**
+ * The median with its exact interval: the pair of values, as far in as can be, between which the median of all that might have been
+ * measured lies with a probability of 95 % at the least, whatever their distribution. Of fewer than six no pair is that sure: then it
+ * is the least and the greatest.
+ */
+export function interval(values: readonly number[]): Interval {
+	const sorted = values.toSorted((a, b) => a - b);
+	const outside = cutOff(sorted.length);
+	const [lower = Number.NaN, upper = Number.NaN] = [sorted[outside], sorted[sorted.length - 1 - outside]];
+	return { lower, median: quantile(values, 0.5), upper };
+}
+
+export function median(values: readonly number[]): number {
+	return quantile(values, 0.5);
+}
+
+/** How many of so many sorted values can be left out at either end: each lies on either side of the median with the odds of a coin. */
+function cutOff(count: number): number {
+	let probability = 0.5 ** count;
+	let below = 0;
+	for (let outside = 0; outside < count / 2; outside++) {
+		below += probability;
+		if (2 * below > 1 - CONFIDENCE) return Math.max(0, outside - 1);
+		probability *= (count - outside) / (outside + 1);
+	}
+	return 0;
 }
 
 /** The value that this part of all is not above; between two of them, what lies between. */
@@ -22,10 +50,10 @@ export function ratios(values: readonly number[], by: readonly number[]): number
 	return by.length === 0 ? [] : values.map((value, round) => value / (by[round] ?? Number.NaN));
 }
 
-/** As in `1.05 (1.01-1.12)`; the empty string where nothing was measured. */
-export function withQuartiles(values: readonly number[], digits: number): string {
+/** As in `1.05 (1.01-1.12)`: the median and its interval; the empty string where nothing was measured. */
+export function withInterval(values: readonly number[], digits: number): string {
 	if (values.length === 0) return "";
-	const { lower, median, upper } = quartiles(values);
+	const { lower, median, upper } = interval(values);
 	return `${median.toFixed(digits)} (${lower.toFixed(digits)}-${upper.toFixed(digits)})`;
 }
 
@@ -40,28 +68,4 @@ export function inOrderOf<T>(round: number, all: readonly T[]): T[] {
 export function jain(counts: readonly number[]): number {
 	const sum = counts.reduce((total, count) => total + count, 0);
 	return sum ** 2 / (counts.length * counts.reduce((total, count) => total + count ** 2, 0));
-}
-
-export function mean(values: readonly number[]): number {
-	return values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-/** The mean and what it lies within with a confidence of 95 %, as in `0.912 (0.905-0.919)`; values are taken for normal. */
-export function withInterval(values: readonly number[], digits: number): string {
-	const count = values.length;
-	const middle = mean(values);
-	const variance = values.reduce((sum, value) => sum + (value - middle) ** 2, 0) / (count - 1);
-	const margin = studentT(count - 1) * Math.sqrt(variance / count);
-	return `${middle.toFixed(digits)} (${(middle - margin).toFixed(digits)}-${(middle + margin).toFixed(digits)})`;
-}
-
-/** Student's t of 95 %, two-sided, by Cornish and Fisher's expansion around the normal quantile: within 1 % from 3 degrees on. */
-function studentT(degrees: number): number {
-	const z = 1.959964;
-	return (
-		z +
-		(z ** 3 + z) / (4 * degrees) +
-		(5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * degrees ** 2) +
-		(3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / (384 * degrees ** 3)
-	);
 }

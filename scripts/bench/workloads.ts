@@ -1,52 +1,72 @@
 /** What is asked of the pools. */
-import { BARE, CONNECTIONS, type Subject, type SubjectName, type SubjectOptions, subjectNames } from "./subjects.ts";
+import { BARE, poolNames, type Subject, type SubjectName, type SubjectOptions, subjectNames } from "./pool-subjects.ts";
+
+/** How large it is. */
+export interface Scale {
+	/** Of the pool. */
+	readonly connections: number;
+	/** Of those who wait at once, where it is about them. */
+	readonly waiters: number;
+}
 
 export interface Workload {
 	readonly title: string;
 	readonly subjects: readonly SubjectName[];
 	readonly options?: SubjectOptions;
 	/** Before the warm-up. */
-	prepare?(subject: Subject): Promise<void>;
+	prepare?(subject: Subject, scale: Scale): Promise<void>;
 	/** So many operations, between two looks of the event loop at anything else. */
-	run(subject: Subject, operations: number): Promise<void>;
+	run(subject: Subject, operations: number, scale: Scale): Promise<void>;
 	/** Whether all operations that are measured run at once, and not some thousands at a time. */
 	readonly isAtOnce: boolean;
+	/** Its operations come in lots of so many. @default 1 */
+	lot?(scale: Scale): number;
 	/** So many operations warm it up at the least. */
 	readonly leastWarmUp: number;
 }
 
-const USERS = 100;
+const USERS_PER_CONNECTION = 10;
 const GIVES_UP_AFTER_MILLIS = 200;
 
-const pools = subjectNames.filter((name) => name !== "the same, one process.ppid");
 const ours = subjectNames.filter((name) => name.startsWith("forksafe"));
 
 export const workloads = {
 	serial: {
 		title: "one user: acquire, release, and again",
 		subjects: subjectNames,
+		prepare: openAll,
 		run: useRepeatedly,
 		isAtOnce: false,
 		leastWarmUp: 100_000,
 	},
 	contended: {
-		title: `${USERS} users of ${CONNECTIONS} connections, each: acquire, await a microtask, release, and again`,
-		subjects: pools,
+		title: `${USERS_PER_CONNECTION} users for each connection, each: acquire, await a microtask, release, and again`,
+		subjects: poolNames,
+		prepare: openAll,
 		run: contend,
 		isAtOnce: false,
+		lot: usersOf,
 		leastWarmUp: 100_000,
 	},
 	crowd: {
 		title: "all acquire at once, and release when it is their turn",
-		subjects: pools,
+		subjects: poolNames,
 		run: crowd,
 		isAtOnce: true,
 		leastWarmUp: 50_000,
 	},
+	waiters: {
+		title: "one connection, which goes through the hands of all that wait for it",
+		subjects: poolNames,
+		run: queueUp,
+		isAtOnce: false,
+		lot: ({ waiters }) => waiters + 1,
+		leastWarmUp: 20_000,
+	},
 	aborts: {
 		title: "all wait at once, each with an AbortController of their own, and abort before anything is free",
 		subjects: [BARE, ...ours],
-		prepare: takeAll,
+		prepare: async (subject, scale) => void (await takeAll(subject, scale)),
 		run: abortAll,
 		isAtOnce: true,
 		leastWarmUp: 50_000,
@@ -55,7 +75,7 @@ export const workloads = {
 		title: `all wait at once, and give up after the pool's acquireTimeoutMillis (${GIVES_UP_AFTER_MILLIS})`,
 		subjects: ours,
 		options: { acquireTimeoutMillis: GIVES_UP_AFTER_MILLIS },
-		prepare: takeAll,
+		prepare: async (subject, scale) => void (await takeAll(subject, scale)),
 		run: timeOutAll,
 		isAtOnce: true,
 		leastWarmUp: 20_000,
@@ -71,15 +91,30 @@ async function useRepeatedly(subject: Subject, operations: number): Promise<void
 	}
 }
 
-async function contend(subject: Subject, operations: number): Promise<void> {
+async function contend(subject: Subject, operations: number, scale: Scale): Promise<void> {
+	const users = usersOf(scale);
 	const user = async (): Promise<void> => {
-		for (let i = 0; i < operations / USERS; i++) {
+		for (let i = 0; i < operations / users; i++) {
 			const resource = await subject.acquire();
 			await Promise.resolve();
 			subject.release(resource);
 		}
 	};
-	await Promise.all(Array.from({ length: USERS }, user));
+	await Promise.all(Array.from({ length: users }, user));
+}
+
+function usersOf({ connections }: Scale): number {
+	return USERS_PER_CONNECTION * connections;
+}
+
+async function queueUp(subject: Subject, operations: number, { waiters }: Scale): Promise<void> {
+	for (let done = 0; done < operations; done += waiters + 1) {
+		const resource = await subject.acquire();
+		const all: Promise<void>[] = [];
+		for (let i = 0; i < waiters; i++) all.push(subject.acquire().then((served) => subject.release(served)));
+		subject.release(resource);
+		await Promise.all(all);
+	}
 }
 
 async function crowd(subject: Subject, operations: number): Promise<void> {
@@ -88,8 +123,12 @@ async function crowd(subject: Subject, operations: number): Promise<void> {
 	await Promise.all(all);
 }
 
-async function takeAll(subject: Subject): Promise<void> {
-	for (let i = 0; i < CONNECTIONS; i++) await subject.acquire();
+async function openAll(subject: Subject, scale: Scale): Promise<void> {
+	for (const resource of await takeAll(subject, scale)) subject.release(resource);
+}
+
+function takeAll(subject: Subject, { connections }: Scale): Promise<unknown[]> {
+	return Promise.all(Array.from({ length: connections }, () => subject.acquire()));
 }
 
 async function abortAll(subject: Subject, operations: number): Promise<void> {
