@@ -1,9 +1,9 @@
 /**
  * How fast are the pools? Times are reported, never asserted.
  *
- * `node bench/bench.ts [--only acquire,forks] [--nodes 22,24,26] [--rounds N] [--short] [--json FILE]`: `--only` takes one part or
- * several, `--nodes` is for process-watch, which is measured on the Node that runs this otherwise, and in the file each part that
- * is measured takes the place of its former self.
+ * `node bench/bench.ts [--only acquire,forks] [--nodes 22,24,26] [--rounds N] [--short | --publish]`: `--only` takes one part or
+ * several, `--nodes` is for process-watch, which is measured on the Node that runs this otherwise. `--publish` keeps what was
+ * measured for `bench-report`: each part takes the place of its former self.
  */
 import process from "node:process";
 import { commandLine } from "../command-line.ts";
@@ -13,7 +13,7 @@ import { describeMachine, machineLine } from "./machine.ts";
 import type { Part } from "./part.ts";
 import { partsOn } from "./parts.ts";
 import { ownNode } from "./process-watch.ts";
-import { mergeRecords, type PartRecord } from "./records.ts";
+import { mergeRecord, type PartRecord, PUBLISHED } from "./records.ts";
 import { asText, tablesAsText } from "./section.ts";
 import { type Target, targetTable } from "./target.ts";
 
@@ -22,8 +22,9 @@ const values = commandLine({
 	nodes: { type: "string" },
 	rounds: { type: "string" },
 	short: { type: "boolean", default: false },
-	json: { type: "string" },
+	publish: { type: "boolean", default: false },
 });
+if (values.short && values.publish) throw new Error("--publish is not for what --short measures");
 const nodes = values.nodes === undefined ? [ownNode] : supportedNodes(values.nodes.split(","));
 const effort = effortOf(values.rounds);
 const targets: Target[] = [];
@@ -42,7 +43,7 @@ for (const part of wantedParts(partsOn(nodes), values.only?.split(","))) {
 		.join(" ")}`.trim();
 	const record: PartRecord = { part: part.name, at: at.toISOString(), seconds, command, machine, effort, results };
 	// One after another: what was measured is not lost when a later part fails.
-	if (values.json !== undefined) mergeRecords(values.json, [record]);
+	if (values.publish) mergeRecord(PUBLISHED, record);
 }
 if (targets.length > 0) console.log(tablesAsText([targetTable(targets)]));
 

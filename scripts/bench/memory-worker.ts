@@ -5,7 +5,7 @@
 import { once } from "node:events";
 import process from "node:process";
 import { setImmediate } from "node:timers/promises";
-import { openFace } from "./faces.ts";
+import { type OpenFace, openFace } from "./faces.ts";
 import { openSubject, type Subject, type SubjectName } from "./pool-subjects.ts";
 
 /** In bytes of heap, and of what it holds outside. */
@@ -49,19 +49,26 @@ async function useAll(subject: Subject, connections: number): Promise<void> {
 
 async function measureFace(name: string, url: string): Promise<MemorySample> {
 	const open = () => openFace(name, url, REAL_CONNECTIONS);
-	const [face, other] = [await open(), await open()];
-	await other.ask["select by primary key"](1);
+	// The first has everything loaded and compiled.
+	const first = await open();
+	await askAtOnce(first);
+	await first.end();
+	const face = await open();
 	await face.ask["select by primary key"](1);
 	const before = await heldBytes();
 	const pools: unknown[] = [];
 	for (let i = 0; i < POOLS; i++) pools.push(await open());
 	const empty = await heldBytes();
-	// So many at once that none is left closed.
-	const crowd = Array.from({ length: REAL_CONNECTIONS * 4 }, (_, i) => face.ask["transaction of three statements"](i + 1));
-	await Promise.all(crowd);
+	await askAtOnce(face);
 	const full = await heldBytes();
 	if (pools.length !== POOLS) throw new Error("unreachable");
 	return { pool: (empty - before) / POOLS, connection: (full - empty) / (REAL_CONNECTIONS - 1) };
+}
+
+/** So much that no connection is left closed. */
+async function askAtOnce(face: OpenFace): Promise<void> {
+	const ask = face.ask["transaction of three statements"];
+	await Promise.all(Array.from({ length: 4 * REAL_CONNECTIONS }, (_, i) => ask(i + 1)));
 }
 
 async function heldBytes(): Promise<number> {

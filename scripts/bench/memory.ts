@@ -6,7 +6,7 @@ import { faceSeries, rawFaces } from "./faces.ts";
 import { runFresh } from "./fresh-process.ts";
 import type { MemorySample } from "./memory-worker.ts";
 import type { Part } from "./part.ts";
-import { poolNames } from "./pool-subjects.ts";
+import { BARE, poolNames } from "./pool-subjects.ts";
 import { createTables } from "./query-tables.ts";
 import { type Table, tableOf } from "./section.ts";
 import { inOrderOf, withInterval } from "./statistics.ts";
@@ -19,6 +19,8 @@ export interface MemoryResults {
 	readonly faces: Samples;
 }
 
+/** The bare stack has its connections from the beginning. */
+const measuredPools = poolNames.filter((name) => name !== BARE);
 const faceNames = rawFaces.map(({ name }) => name);
 
 export const memory: Part<MemoryResults> = {
@@ -34,16 +36,16 @@ export const memory: Part<MemoryResults> = {
 				}
 				return samples;
 			};
-			return { pools: await measure("pool", poolNames), faces: await measure("face", faceNames) };
+			return { pools: await measure("pool", measuredPools), faces: await measure("face", faceNames) };
 		}),
 	describe({ pools, faces: measuredFaces }, { memoryRounds }) {
 		return {
 			title: "Memory of an idle pool, and of a connection",
 			paragraphs: [
-				`Bytes of heap, and of what the heap holds outside, after collections; ${memoryRounds} rounds, each in a fresh process. A pool is one of a hundred that have not connected yet; a connection is one of a thousand that do nothing, or of fifty real ones that have served a transaction. What the kernel and the server hold for a connection comes on top of it, and is the same for all.`,
+				`Bytes of heap, and of what the heap holds outside, after collections; ${memoryRounds} rounds, each in a fresh process. A pool is one of a hundred that have not connected yet; a connection is one of a thousand that do nothing, or of fifty real ones that have served a transaction. postgres.js makes what it needs for all of fifty connections when it is opened. What the kernel and the server hold for a connection comes on top of it, and is the same for all.`,
 			],
 			tables: [
-				memoryTable("Pools, over connections that do nothing (95 %)", poolNames, pools),
+				memoryTable("Pools, over connections that do nothing (95 %)", measuredPools, pools),
 				memoryTable("Faces, over connections to PostgreSQL (95 %)", faceNames, measuredFaces),
 			],
 			charts: [memoryChart(measuredFaces, pools)],
@@ -70,7 +72,7 @@ function memoryChart(faces: Samples, pools: Samples): Chart {
 		valueTitle: "bytes (logarithmic)",
 		isLogarithmic: true,
 		marks: [
-			...poolNames.flatMap((name) => marksOf("a pool's own", seriesOf(name), name, connectionOf(pools[name]))),
+			...measuredPools.flatMap((name) => marksOf("a pool's own", seriesOf(name), name, connectionOf(pools[name]))),
 			...rawFaces.flatMap((face) =>
 				marksOf("with a client of PostgreSQL", faceSeries(face), face.name, connectionOf(faces[face.name])),
 			),

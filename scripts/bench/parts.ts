@@ -18,9 +18,12 @@ export function partsOn(nodes: readonly MeasuredNode[]): readonly Part<unknown>[
 	return parts as unknown as readonly Part<unknown>[];
 }
 
-/** @throws Error when there is no such part any more */
+const parts = partsOn([ownNode]);
+export const partNames = parts.map(({ name }) => name);
+
+/** @throws Error when there is no such part */
 export function sectionOf(record: PartRecord): Section {
-	const part = partsOn([ownNode]).find(({ name }) => name === record.part);
-	if (part === undefined) throw new Error(`nothing is measured under the name "${record.part}": measure anew`);
+	const part = parts.find(({ name }) => name === record.part);
+	if (part === undefined) throw new Error(`nothing is measured under the name "${record.part}", but ${partNames.join(", ")}`);
 	return part.describe(record.results, record.effort);
 }

@@ -4,7 +4,8 @@ import { SQL } from "./query-tables.ts";
 
 /** It puts the values into the text itself: the server is asked simple queries. */
 export function openPgPromise({ url: connectionString, max }: FaceOptions): OpenFace {
-	const db = pgPromise()({ connectionString, max });
+	// Several pools for one database are no mistake here.
+	const db = pgPromise({ noWarnings: true })({ connectionString, max });
 	return {
 		ask: {
 			"select 1": () => db.any(SQL.one),

@@ -1,4 +1,6 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { Effort } from "./effort.ts";
 import type { Machine } from "./machine.ts";
 
@@ -14,6 +16,9 @@ export interface PartRecord {
 	readonly results: unknown;
 }
 
+/** What the report is made of. */
+export const PUBLISHED = fileURLToPath(new URL("../../docs/benchmarks/results.json", import.meta.url));
+
 /** More than what any clock here can tell. */
 const DIGITS = 6;
 
@@ -22,10 +27,11 @@ export function readRecords(path: string): PartRecord[] {
 	return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : [];
 }
 
-/** Each replaces the one of the same part; what was not measured now stays as it is. */
-export function mergeRecords(path: string, measured: readonly PartRecord[]): void {
-	const others = readRecords(path).filter(({ part }) => !measured.some((one) => one.part === part));
-	const lines = [...others, ...measured].map((record) => JSON.stringify(record, round));
+/** It replaces the one of the same part; what was not measured now stays as it is. */
+export function mergeRecord(path: string, measured: PartRecord): void {
+	const others = readRecords(path).filter(({ part }) => part !== measured.part);
+	const lines = [...others, measured].map((record) => JSON.stringify(record, round));
+	mkdirSync(dirname(path), { recursive: true });
 	writeFileSync(path, `[\n${lines.join(",\n")}\n]\n`);
 }
 
