@@ -7,12 +7,11 @@ export interface Place {
 	readonly url: string;
 }
 
+export type Transport = "unixSocket" | "tcp" | "tls";
+
 /** The ways to a PostgreSQL of our own. */
-export interface BenchServer {
+export interface BenchServer extends Readonly<Record<Transport, Place>> {
 	readonly version: string;
-	readonly unixSocket: Place;
-	readonly tcp: Place;
-	readonly tls: Place;
 }
 
 /** For as long as the body runs. */

@@ -1,6 +1,5 @@
+import type { Transport } from "./bench-server.ts";
 import { type Kind, kinds } from "./query-tables.ts";
-
-export type QueryTransport = "unix socket" | "TCP";
 
 /** How much is measured. An interval of 95 % needs six rounds at the least. */
 export interface Effort {
@@ -14,6 +13,7 @@ export interface Effort {
 	readonly allocationOperations: number;
 	readonly growthRounds: number;
 	readonly growthOperations: number;
+	readonly growthWarmUpMillis: number;
 	/** Of each growth, how many of its sizes, from the smallest. */
 	readonly growthSizes: number;
 	readonly watchRounds: number;
@@ -24,10 +24,11 @@ export interface Effort {
 	readonly connectRounds: number;
 	/** Each in a fresh process. */
 	readonly coldConnectRounds: number;
+	/** Of queries, first answers and forks. */
+	readonly transports: readonly Transport[];
 	readonly queryRounds: number;
 	readonly queryConcurrencies: readonly number[];
 	readonly queryKinds: readonly Kind[];
-	readonly queryTransports: readonly QueryTransport[];
 	/** Statements of each face, before its first slice. */
 	readonly queryWarmUp: number;
 	readonly processRounds: number;
@@ -47,21 +48,22 @@ export const USUAL: Effort = {
 	allocationRounds: 3,
 	allocationOperations: 50_000,
 	growthRounds: 6,
-	growthOperations: 100_000,
+	growthOperations: 50_000,
+	growthWarmUpMillis: 100,
 	growthSizes: 6,
-	watchRounds: 9,
+	watchRounds: 7,
 	watchWarmUpMillis: 400,
 	watchMillis: 200,
 	connectRounds: 31,
-	coldConnectRounds: 9,
-	queryRounds: 16,
+	coldConnectRounds: 7,
+	transports: ["unixSocket", "tcp"],
+	queryRounds: 12,
 	queryConcurrencies: [1, 10, 100],
 	queryKinds: kinds,
-	queryTransports: ["unix socket", "TCP"],
 	queryWarmUp: 10_000,
-	processRounds: 16,
+	processRounds: 12,
 	processCounts: [1, 2, 4, 8],
-	firstAnswerRounds: 9,
+	firstAnswerRounds: 7,
 	forkRounds: [
 		[1, 31],
 		[10, 16],
@@ -80,16 +82,17 @@ export const SHORT: Effort = {
 	allocationOperations: 20_000,
 	growthRounds: 1,
 	growthOperations: 10_000,
+	growthWarmUpMillis: 50,
 	growthSizes: 2,
 	watchRounds: 1,
 	watchWarmUpMillis: 200,
 	watchMillis: 100,
 	connectRounds: 3,
 	coldConnectRounds: 1,
+	transports: ["unixSocket"],
 	queryRounds: 2,
 	queryConcurrencies: [10],
 	queryKinds: ["select by primary key"],
-	queryTransports: ["unix socket"],
 	queryWarmUp: 1_000,
 	processRounds: 2,
 	processCounts: [1, 2],

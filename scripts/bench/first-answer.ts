@@ -16,11 +16,11 @@ const names = [CLIENT, ...rawFaces.map(({ name }) => name)];
 
 export const firstAnswer: Part<FirstAnswerResults> = {
 	name: "first-answer",
-	measure: ({ firstAnswerRounds }, progress) =>
-		withServer(100, async ({ unixSocket, tcp }) => {
+	measure: ({ firstAnswerRounds, transports }, progress) =>
+		withServer(100, async (server) => {
 			const program = new URL("./first-answer-worker.ts", import.meta.url);
 			const results: Record<string, Record<string, FirstAnswer[]>> = {};
-			for (const { title, url } of [unixSocket, tcp]) {
+			for (const { title, url } of transports.map((transport) => server[transport])) {
 				const answers: Record<string, FirstAnswer[]> = Object.fromEntries(names.map((name) => [name, []]));
 				results[title] = answers;
 				for (let round = 0; round < firstAnswerRounds; round++) {

@@ -1,7 +1,7 @@
 /** How long does a forked child wait for its first answer, beside a child that opens a connection itself? */
 import { devNull } from "node:os";
 import { reportsVariable } from "../../test/support/report.ts";
-import { type BenchServer, withServer } from "./bench-server.ts";
+import { withServer } from "./bench-server.ts";
 import { type Chart, FORKSAFE, marksOf, YARDSTICK } from "./chart.ts";
 import { type ForkAnswer, type ForkOrder, type Way, ways } from "./forks-worker.ts";
 import type { Part } from "./part.ts";
@@ -29,10 +29,10 @@ const DEADLINE_MILLIS = 120_000;
 
 export const forks: Part<ForksResults> = {
 	name: "forks",
-	measure: ({ forkRounds }, progress) =>
+	measure: ({ forkRounds, transports }, progress) =>
 		withServer(MAX_CONNECTIONS, async (server) => {
 			const results: Forks[] = [];
-			for (const { transport, url } of placesOf(server)) {
+			for (const { title: transport, url } of transports.map((name) => server[name])) {
 				const parents = new Map(names.map((way) => [way, startParent(url, way)]));
 				try {
 					for (const [children, rounds] of forkRounds) {
@@ -59,10 +59,6 @@ export const forks: Part<ForksResults> = {
 		};
 	},
 };
-
-function placesOf({ unixSocket, tcp }: BenchServer): { transport: string; url: string }[] {
-	return [unixSocket, tcp].map(({ title, url }) => ({ transport: title, url }));
-}
 
 type Parent = WorkerProcess<ForkOrder, ForkAnswer>;
 

@@ -49,7 +49,7 @@ const names = Object.keys(growths) as (keyof typeof growths)[];
 
 export const growth: Part<GrowthResults> = {
 	name: "growth",
-	async measure({ growthRounds, growthOperations: operations, warmUpMillis, growthSizes }, progress) {
+	async measure({ growthRounds, growthOperations: operations, growthWarmUpMillis: warmUpMillis, growthSizes }, progress) {
 		const results: Record<string, Record<number, Partial<Record<SubjectName, TimeSample[]>>>> = {};
 		for (const name of names) {
 			const { workload, scale, sizes }: Growth = growths[name];

@@ -1,7 +1,7 @@
 /** How does a pool do in several processes at once, over one server? */
 import { withServer } from "./bench-server.ts";
 import { type Chart, marksOf } from "./chart.ts";
-import { faces, nameOf } from "./faces.ts";
+import { faces } from "./faces.ts";
 import type { Part } from "./part.ts";
 import type { Slice } from "./queries-worker.ts";
 import { createTables, type Kind } from "./query-tables.ts";
@@ -13,7 +13,8 @@ import { withInterval } from "./statistics.ts";
 export type ProcessesResults = Readonly<Record<number, Readonly<Record<string, readonly Slice[]>>>>;
 
 const KIND: Kind = "select by primary key";
-const names = [nameOf("pg", "raw", "own"), nameOf("pg", "raw", "forksafe"), "postgres.js"];
+const measured = faces.filter(({ library }) => library === "pg" || library === "postgres.js");
+const names = measured.map(({ name }) => name);
 
 export const processes: Part<ProcessesResults> = {
 	name: "processes",
@@ -83,9 +84,7 @@ function processesChart(results: ProcessesResults): Chart {
 		growthTitle: "processes",
 		isLogarithmic: false,
 		marks: Object.entries(results).flatMap(([count, slices]) =>
-			faces
-				.filter(({ name }) => names.includes(name))
-				.flatMap(({ name }) => marksOf("", name, Number(count), slices[name]?.map(({ throughput }) => throughput) ?? [])),
+			names.flatMap((name) => marksOf("", name, Number(count), slices[name]?.map(({ throughput }) => throughput) ?? [])),
 		),
 	};
 }

@@ -1,14 +1,14 @@
 /** What does a query cost through each face? A PostgreSQL of our own answers, over TCP and a unix socket. */
-import { withServer } from "./bench-server.ts";
+import { type Place, withServer } from "./bench-server.ts";
 import { type Chart, marksOf } from "./chart.ts";
-import type { Effort, QueryTransport } from "./effort.ts";
+import type { Effort } from "./effort.ts";
 import { faceSeries, faces } from "./faces.ts";
 import type { Part } from "./part.ts";
 import type { Slice } from "./queries-worker.ts";
 import { createTables, type Kind } from "./query-tables.ts";
 import { cpuOf, type QueryResult, queryTargets, throughputOf } from "./query-targets.ts";
 import { type Table, tableOf } from "./section.ts";
-import { inTurn, LEAD_MILLIS, POOL_SIZE, SLICE_MILLIS, sliceOf, startQueryWorker, WARM_UP_STATEMENTS, warmUp } from "./slices.ts";
+import { inTurn, LEAD_MILLIS, POOL_SIZE, SLICE_MILLIS, sliceOf, startQueryWorker, warmUp } from "./slices.ts";
 import { ratios, withInterval } from "./statistics.ts";
 
 /** At so many users the charts are drawn. */
@@ -17,24 +17,21 @@ const DRAWN_USERS = 10;
 export const queries: Part<readonly QueryResult[]> = {
 	name: "queries",
 	measure: (effort, progress) =>
-		// Each face has as many connections as its pool takes, and there are those of the report.
+		// With some to spare for who makes the tables, and who looks at the server.
 		withServer(faces.length * POOL_SIZE + 20, async (server) => {
 			await createTables(server.tcp.url);
 			const results: QueryResult[] = [];
-			for (const transport of effort.queryTransports) {
-				const { url } = transport === "TCP" ? server.tcp : server.unixSocket;
-				for (const kind of effort.queryKinds) {
-					results.push(...(await measureKind({ transport, url, kind }, effort, progress)));
-				}
+			for (const place of effort.transports.map((transport) => server[transport])) {
+				for (const kind of effort.queryKinds) results.push(...(await measureKind(place, kind, effort, progress)));
 			}
 			return results;
 		}),
-	describe(results, { queryRounds }) {
+	describe(results, { queryRounds, queryWarmUp }) {
 		return {
 			title: "Queries through each face",
 			paragraphs: [
-				`Each face in a process of its own, with a pool of ${POOL_SIZE} connections, warmed up by ${WARM_UP_STATEMENTS} statements. Then slices of ${SLICE_MILLIS} ms of all of them in turn, ${queryRounds} rounds, each in another order; ${LEAD_MILLIS} ms in front of each slice do not count. Ratios are paired by round. CPU is that of the process that asks, all its threads; the server has the same processors.`,
-				"What the others do differently: postgres.js prepares every statement, and sends several over one connection without waiting for an answer. pg-promise puts the values into the text on the client. slonik runs `DISCARD ALL` whenever a connection comes back, and parses every row by types of its own. pg, Knex and Kysely send unnamed statements, which the server parses and plans each time; so does forksafe unless it says `prepare`.",
+				`Each face in a process of its own, with a pool of ${POOL_SIZE} connections, warmed up by ${queryWarmUp} statements. Then slices of ${SLICE_MILLIS} ms of all of them in turn, ${queryRounds} rounds, each in another order; ${LEAD_MILLIS} ms in front of each slice do not count. Ratios are paired by round. CPU is that of the process that asks, all its threads; the server has the same processors.`,
+				"What the others do differently: postgres.js prepares every statement, and sends several over one connection without waiting for an answer. pg-promise puts the values into the text on the client. slonik runs `DISCARD ALL` whenever a connection comes back, and brings type parsers of its own. pg, Knex and Kysely send unnamed statements, which the server parses and plans each time; so does forksafe unless it says `prepare`.",
 			],
 			tables: [...Map.groupBy(results, ({ kind, transport }) => `${kind}, ${transport}`)].flatMap(([title, group]) =>
 				tablesOf(title, group),
@@ -45,13 +42,14 @@ export const queries: Part<readonly QueryResult[]> = {
 	},
 };
 
-/** A builder builds no better a statement that has nothing in it. */
+/** `select 1` leaves a builder nothing to build. */
 function facesFor(kind: Kind): string[] {
 	return faces.filter(({ style }) => style === "raw" || kind !== "select 1").map(({ name }) => name);
 }
 
 async function measureKind(
-	{ transport, url, kind }: { transport: QueryTransport; url: string; kind: Kind },
+	{ title: transport, url }: Place,
+	kind: Kind,
 	{ queryRounds, queryConcurrencies, queryWarmUp }: Effort,
 	progress: (text: string) => void,
 ): Promise<QueryResult[]> {
@@ -130,9 +128,9 @@ function chartOf(
 	of: (slices?: readonly Slice[]) => number[],
 ): Pick<Chart, "shape" | "isLogarithmic" | "marks"> {
 	const marks = results
-		.filter(({ users, transport }) => users === DRAWN_USERS && transport === "unix socket")
-		.flatMap(({ kind, slices }) =>
-			faces.flatMap((face) => marksOf(`${kind}, unix socket`, faceSeries(face), face.name, of(slices[face.name]))),
+		.filter(({ users, transport }) => users === DRAWN_USERS && transport === results[0]?.transport)
+		.flatMap(({ kind, transport, slices }) =>
+			faces.flatMap((face) => marksOf(`${kind}: ${transport}`, faceSeries(face), face.name, of(slices[face.name]))),
 		);
 	return { shape: "dots", isLogarithmic: false, marks };
 }

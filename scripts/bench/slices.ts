@@ -10,7 +10,6 @@ export type QueryWorker = WorkerProcess<QueryOrder, Slice | undefined>;
 export const SLICE_MILLIS = 100;
 /** Before each slice: a pool that has been left alone looks at its connections first, and caches are cold. */
 export const LEAD_MILLIS = 20;
-export const WARM_UP_STATEMENTS = 10_000;
 /** Of each face, in each worker. */
 export const POOL_SIZE = 10;
 
