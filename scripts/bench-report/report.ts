@@ -1,7 +1,7 @@
 import { type Machine, machineLine } from "../bench/machine.ts";
 import type { PartRecord } from "../bench/records.ts";
 import { asMarkdown, markdownTable, type Section, tableOf } from "../bench/section.ts";
-import { targetTable } from "../bench/target.ts";
+import { type Target, targetTable } from "../bench/target.ts";
 
 export interface MeasuredSection {
 	readonly record: PartRecord;
@@ -10,7 +10,7 @@ export interface MeasuredSection {
 
 /** The whole report, in Markdown. */
 export function reportOf(sections: readonly MeasuredSection[]): string {
-	const targets = targetTable(sections.flatMap(({ section }) => section.targets));
+	const targets = sections.flatMap(({ section }) => section.targets);
 	return `${[
 		"# Benchmarks",
 		"<!-- Made by `npx -y pnpm@12 bench-report` of results.json: change nothing here. -->",
@@ -18,11 +18,14 @@ export function reportOf(sections: readonly MeasuredSection[]): string {
 		"## How it is measured",
 		METHOD,
 		...machines(sections),
-		"## Targets",
-		`${targets.title}.`,
-		markdownTable(targets),
+		...(targets.length === 0 ? [] : targetSection(targets)),
 		...sections.map(({ record, section }) => `${asMarkdown(section)}\n\n${provenance(record)}`),
 	].join("\n\n")}\n`;
+}
+
+function targetSection(targets: readonly Target[]): string[] {
+	const table = targetTable(targets);
+	return ["## Targets", `${table.title}.`, markdownTable(table)];
 }
 
 const METHOD = [

@@ -59,7 +59,7 @@ export function processWatchOn(nodes: readonly MeasuredNode[]): Part<ProcessWatc
 				const off = results.find(({ kind, name, node }) => kind === "pool" && name === NEVER_LOOKS && node === one.node);
 				return withInterval(ratios(cpuOf(one.samples), cpuOf(off?.samples ?? [])), 2);
 			};
-			const nanos = ({ samples }: Case): string => withInterval(cpuOf(samples), 0);
+			const nanos = ({ samples }: Case): string => withInterval(cpuOf(samples), 1);
 			return {
 				title: "What each process signal costs",
 				paragraphs: [

@@ -7,7 +7,7 @@ import { WorkerProcess } from "./worker-process.ts";
 export type QueryWorker = WorkerProcess<QueryOrder, Slice | undefined>;
 
 /** At most 250: what else the machine does is to meet all that are compared. */
-export const SLICE_MILLIS = 100;
+export const SLICE_MILLIS = 80;
 /** Before each slice: a pool that has been left alone looks at its connections first, and caches are cold. */
 export const LEAD_MILLIS = 20;
 /** Of each face, in each worker. */
