@@ -1204,8 +1204,8 @@ export class Pool<R extends object> extends EventEmitter<PoolEvents<R>> {
 		this.#lingering.clear();
 		// From here on others are called, and may call back: nothing inherited is left in any place where they could find it.
 		for (const entry of inherited) {
-			guarded(() => entry.abort.abort(new InheritedConnectionError(change)));
-			if (entry.resource !== undefined) this.#forget(entry.resource, change);
+			if (entry.resource === undefined) guarded(() => entry.abort.abort(new InheritedConnectionError(change)));
+			else this.#forget(entry.resource, change);
 			if (discardChannel.hasSubscribers) discardChannel.publish({ pool: this, resource: entry.resource, change });
 		}
 		for (const resource of lingering) this.#forget(resource, change);
