@@ -1,5 +1,5 @@
 import { checkDuration, defaultPoolOptions, OptionError } from "@forksafe/core";
-import type { Preset } from "@forksafe/pg";
+import type { PrepareOptions, Preset } from "@forksafe/pg";
 import type { Knex } from "knex";
 import { explained, isKnex31 } from "./acquire-time-out.ts";
 import type { DialectSupport, KnexClientConstructor } from "./dialect-support.ts";
@@ -30,6 +30,8 @@ declare module "knex" {
 		interface PoolConfig extends Pick<TarnPoolOptions<object>, ForkSafePoolOptions> {
 			/** Other defaults, for what stands between the pool and its server. PostgreSQL only. @default none */
 			preset?: Preset;
+			/** Whether the server keeps what comes again: see the Pool of @forksafe/pg. PostgreSQL only. @default false */
+			prepare?: boolean | PrepareOptions;
 			/** Whether the process may exit while connections are idle. @default true */
 			allowExitOnIdle?: boolean;
 		}
@@ -76,9 +78,10 @@ export function forkSafe(dialect: string | KnexClientClass): KnexClientClass {
 
 		override getPoolSettings(pool: Knex.PoolConfig = {}): Record<string, unknown> {
 			checkKnexOptions(pool);
-			const { allowExitOnIdle = true, preset, ...given } = pool;
-			if (preset !== undefined && support.preset === undefined) {
-				throw new OptionError("preset", preset, `is not for ${support.driver}: leave it out`);
+			const { allowExitOnIdle = true, preset, prepare, ...given } = pool;
+			for (const [name, value] of Object.entries({ preset, prepare })) {
+				if (value === undefined || support.preset !== undefined) continue;
+				throw new OptionError(name, value, `is not for ${support.driver}: leave it out`);
 			}
 			const tarnOptions: Knex.PoolConfig = { ...support.preset?.(preset, this), ...given };
 			// Knex 3.1 leaves afterCreate in, and takes it out where it makes its own pool.

@@ -7,9 +7,11 @@ import {
 	type ClientConfig as PgClientConfig,
 	Pool,
 	ping,
+	prepareOptions,
 	presetDefaults,
 	ref,
 	refuseSessionParameters,
+	refuseToPrepare,
 	ServerWatch,
 	unref,
 } from "@forksafe/pg";
@@ -44,8 +46,12 @@ export const postgresSupport: DialectSupport<Connection> = {
 
 function knexDefaults(name: unknown, client: KnexClientInternals): Knex.PoolConfig {
 	const { config, connectionSettings } = client;
+	const prepare = config.pool?.prepare;
+	// The settings may be a url.
+	for (const given of [{ prepare }, connectionSettings]) if (typeof given === "object") prepareOptions(given);
 	const defaults = presetDefaults(name);
 	if (defaults === undefined) return {};
+	refuseToPrepare(prepare);
 	const { searchPath } = config;
 	if (searchPath !== undefined) {
 		const remedy =
@@ -76,7 +82,7 @@ function guarded(Base: KnexClientConstructor): KnexClientConstructor {
 		}
 
 		override async _acquireOnlyConnection(): Promise<Connection> {
-			const { createTimeoutMillis = DEFAULT_CREATE_TIMEOUT_MILLIS, preset } = this.config.pool ?? {};
+			const { createTimeoutMillis = DEFAULT_CREATE_TIMEOUT_MILLIS, preset, prepare } = this.config.pool ?? {};
 			const defaults = presetDefaults(preset);
 			// Knex passes on what a `connection` function gives, a url too.
 			const given: string | PgClientConfig = this.connectionSettings;
@@ -86,6 +92,7 @@ function guarded(Base: KnexClientConstructor): KnexClientConstructor {
 			const opened = beginOpening(pool);
 			const connection: Connection = new this.driver.Client({
 				connectionTimeoutMillis: createTimeoutMillis,
+				prepare,
 				...(defaults && { keepAliveInitialDelayMillis: defaults.keepAliveInitialDelayMillis }),
 				...settings,
 				// Knex hides it from loggers, and so from the line above.

@@ -1,5 +1,6 @@
 import { knownPid, OptionError } from "@forksafe/core";
 import type pg from "pg";
+import { prepareOptions } from "./prepare-options.ts";
 import { asLasting } from "./transient.ts";
 
 /**
@@ -61,7 +62,7 @@ const checks: Record<string, Check> = {
 const SECRETS = ["password", "connectionString"];
 
 /** The names of all options that pg's client knows. */
-export const clientOptions: readonly string[] = Object.keys(checks);
+export const clientOptions: readonly string[] = [...Object.keys(checks), "prepare"];
 
 /** @throws OptionError (ERR_FORKSAFE_OPTION) for a value that pg could only stumble over, later */
 export function checkClientOptions(options: object): void {
@@ -71,6 +72,7 @@ export function checkClientOptions(options: object): void {
 		const [isRight, remedy] = check;
 		if (!isRight(value)) throw new OptionError(name, value, remedy, !SECRETS.includes(name));
 	}
+	prepareOptions(options);
 }
 
 /**

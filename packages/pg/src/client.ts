@@ -18,6 +18,8 @@ import {
 import pg from "pg";
 import { type ApplicationName, clientSettings, sessionName } from "./client-options.ts";
 import { assertPgInternals, internals, type PgClientInternals, type PgConnectionInternals } from "./pg-internals.ts";
+import { type PrepareOptions, prepareOptions } from "./prepare-options.ts";
+import { PreparedStatements } from "./prepared-statements.ts";
 import { endsSession, type ServerMessage } from "./server-messages.ts";
 import { holdWhileAnswering } from "./snapshot-hold.ts";
 import { guardConnection } from "./stream-guard.ts";
@@ -28,6 +30,8 @@ export interface ClientConfig extends Omit<pg.ClientConfig, "application_name"> 
 	application_name?: ApplicationName | undefined;
 	/** As in the pool's options. @default "always" */
 	processWatch?: ProcessWatch | undefined;
+	/** As in the pool's options. @default false */
+	prepare?: boolean | PrepareOptions | undefined;
 }
 
 /** How pg's Connection is to reach the server. */
@@ -44,13 +48,14 @@ assertPgInternals();
 /** What a server of PostgreSQL 14 or later reports about itself, at the start and whenever it changes. */
 const READ_ONLY_SETTINGS = ["in_hot_standby", "default_transaction_read_only"];
 
-const pulseQueryQueue = (pg.Client.prototype as unknown as PgClientInternals)._pulseQueryQueue;
+const { _handleErrorMessage: handleErrorMessage, _pulseQueryQueue: pulseQueryQueue } = pg.Client
+	.prototype as unknown as PgClientInternals;
 
 /**
  * A drop-in for pg's Client. In a process other than the one that connected it, it refuses to write: queries, cursors
  * and COPY fail with InheritedConnectionError (ERR_FORKSAFE_INHERITED), `end()` does nothing, and its cancel key is gone.
  *
- * @throws OptionError (ERR_FORKSAFE_OPTION) from the constructor, for a `processWatch` that does not exist
+ * @throws OptionError (ERR_FORKSAFE_OPTION) from the constructor, for a `processWatch` that does not exist and a `prepare` that cannot be
  */
 export class Client extends pg.Client {
 	/** The server's name for this session, and half of the key to cancel its query. Undefined in every other process. */
@@ -68,6 +73,7 @@ export class Client extends pg.Client {
 	private hasFailed = false;
 	/** Which of the read-only settings are on; undefined as long as none was reported. */
 	private readOnlyBecause: Set<string> | undefined;
+	private readonly statements: PreparedStatements | undefined;
 	/** The process was looked at in this very turn: what is written now needs no second look. */
 	private hasLooked = false;
 
@@ -77,6 +83,8 @@ export class Client extends pg.Client {
 		const { processWatch = "always", stream } = settings;
 		this.ownership = new Ownership(processWatch, (change) => this.forget(change));
 		const { connection, connectionParameters } = internals(this);
+		const prepare = prepareOptions(settings);
+		this.statements = prepare && new PreparedStatements(internals(this), prepare);
 		this.wireOptions = {
 			ssl: this.ssl,
 			sslNegotiation: connectionParameters.sslnegotiation,
@@ -210,12 +218,18 @@ export class Client extends pg.Client {
 			refuseQueries(inside, this.ownership.change as ProcessChange);
 			return;
 		}
+		this.statements?.adopt(inside._queryQueue);
 		this.hasLooked = true;
 		try {
 			pulseQueryQueue.call(internals(this));
 		} finally {
 			this.hasLooked = false;
 		}
+	}
+
+	/** @internal pg calls it */
+	_handleErrorMessage(message: ServerMessage): void {
+		if (this.statements?.retries(message) !== true) handleErrorMessage.call(internals(this), message);
 	}
 }
 

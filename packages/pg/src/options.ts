@@ -10,6 +10,7 @@ import {
 import pg from "pg";
 import { Client, type ClientConfig } from "./client.ts";
 import { type ApplicationName, checkClientOptions, clientOptions } from "./client-options.ts";
+import type { PrepareOptions } from "./prepare-options.ts";
 import { type Preset, presetDefaults, refuseSessionParameters } from "./presets.ts";
 
 /**
@@ -22,6 +23,23 @@ export interface PoolConfig extends Omit<pg.PoolConfig, "onConnect" | "allowExit
 	application_name?: ApplicationName | undefined;
 	/** Other defaults, for what stands between the pool and its server. @default none */
 	preset?: Preset | undefined;
+	/**
+	 * Whether the server keeps what comes again, under names of ours: it is parsed and analysed once for each connection, and from
+	 * its sixth use on the server may keep its plan as well. `true`: with the defaults of {@link PrepareOptions}.
+	 *
+	 * Prepared are single statements with values, and `select`, `insert`, `update`, `delete`, `merge`, `values` and `with` without
+	 * any, if there is no `;` and no `$` in them. What has a `name`, `queryMode` or `rows`, cursors, streams and COPY are sent as ever.
+	 *
+	 * When a statement has gone (26000), or its columns have changed (0A000), it is run again without a name; in a transaction,
+	 * which is over by then, the error is reported, and the next use is right again.
+	 *
+	 * Refused beside `preset`: PgBouncer before 1.21, or without `max_prepared_statements`, gives a statement to one server
+	 * and its use to another. From 1.21 on, give the preset's defaults in its place:
+	 * `{ ...presetDefaults("transaction-pooler"), prepare: true }`.
+	 *
+	 * @default false
+	 */
+	prepare?: boolean | PrepareOptions | undefined;
 	/** What the pool is called in log lines. @default "pool" */
 	name?: string | undefined;
 	/** More than this many may not wait. 0: no limit. @default 0 */

@@ -1,6 +1,6 @@
 /**
  * What forksafe relies on inside pg beyond its documented interface, read from pg 8.23.1 (`lib/client.js`,
- * `lib/connection.js`). `assertPgInternals` fails with a clear message when another version has changed it.
+ * `lib/connection.js`, `lib/query.js`). `assertPgInternals` fails with a clear message when another version has changed it.
  */
 import type { EventEmitter } from "node:events";
 import type { Duplex } from "node:stream";
@@ -35,18 +35,39 @@ export interface PgClientInternals {
 	readonly ssl: unknown;
 	/** Options, connection string, environment and defaults in one: what it tells the server when it connects. */
 	readonly connectionParameters: { application_name: ApplicationName | undefined; readonly sslnegotiation?: string };
+	/** Queries are sent without waiting for what the server says to those before them. */
+	readonly pipeline: boolean;
+	/** Of the latest ReadyForQuery: `I` outside of a transaction. */
+	readonly _txStatus: "I" | "T" | "E" | null;
+	/** Hears an ErrorResponse, and tells the query that the server answers. */
+	_handleErrorMessage(message: ServerMessage): void;
 	/** Sends the next query if the server is ready. Every query passes here: at once, or when its turn comes. */
 	_pulseQueryQueue(): void;
 }
 
-/** A query of pg, a cursor, a COPY: whatever `client.query` takes. */
-interface PgQueryInternals {
+/** A query of pg (`lib/query.js`). Of a cursor, a COPY, whatever else `client.query` takes, only `handleError` is there. */
+export interface PgQueryInternals {
+	readonly text: string;
+	readonly values?: readonly unknown[] | undefined;
+	/** Under which the server is to keep it; pg parses it when `parsedStatements` does not have it. */
+	name?: string | undefined;
+	readonly portal?: string | undefined;
+	readonly rows?: number | undefined;
+	readonly types?: unknown;
+	readonly queryMode?: string | undefined;
+	readonly binary?: boolean | undefined;
+	readonly callback?: unknown;
+	/** Whether it goes by the extended protocol. Asked when it is sent, before the name is looked at. */
+	requiresPreparation(): boolean;
 	handleError(error: Error, connection: PgConnectionInternals): void;
 }
 
 /** `lib/connection.js`: the wire protocol over one stream, which is replaced once when TLS is negotiated. */
 export interface PgConnectionInternals extends EventEmitter {
 	readonly stream: Duplex;
+	/** The texts of the statements that the server has parsed, and of those that it has yet to parse, by name. */
+	readonly parsedStatements: Record<string, string>;
+	readonly submittedNamedStatements: Record<string, string>;
 	/** Called with the stream that carries the protocol. */
 	attachListeners(stream: Duplex): void;
 	close(message: unknown, more?: boolean): void;
@@ -63,6 +84,10 @@ export interface PgConnectionInternals extends EventEmitter {
 	on(event: "errorMessage" | "notice", listener: (message: ServerMessage) => void): this;
 	/** A setting of the session, when it is opened and whenever it changes. */
 	on(event: "parameterStatus", listener: (message: ParameterStatus) => void): this;
+	/** The parameters of a query have arrived: from now on it runs. */
+	on(event: "bindComplete", listener: () => void): this;
+	/** A statement has run; the text says what it was. */
+	on(event: "commandComplete", listener: (message: { readonly text: string }) => void): this;
 	/** The server has nothing more to say for now. */
 	on(event: "readyForQuery" | "portalSuspended" | "copyInResponse", listener: () => void): this;
 	emit(event: "readyForQuery", message: { status: null }): boolean;
@@ -82,9 +107,11 @@ export function internals(client: pg.Client): PgClientInternals {
 export function assertPgInternals(): void {
 	const client = pg.Client.prototype as unknown as Record<string, unknown>;
 	const connection = pg.Connection.prototype as unknown as Record<string, unknown>;
+	const query = pg.Query.prototype as unknown as Record<string, unknown>;
 	const missing = [
-		...["_getActiveQuery", "_pulseQueryQueue"].filter((name) => typeof client[name] !== "function"),
+		...["_getActiveQuery", "_handleErrorMessage", "_pulseQueryQueue"].filter((name) => typeof client[name] !== "function"),
 		...["attachListeners", "cancel", "close", "requestSsl"].filter((name) => typeof connection[name] !== "function"),
+		...["requiresPreparation"].filter((name) => typeof query[name] !== "function"),
 	];
 	if (missing.length > 0) {
 		throw new Error(

@@ -3,6 +3,7 @@ import { OptionError } from "@forksafe/core";
 import pg from "pg";
 import type { ClientConfig } from "./client.ts";
 import { internals } from "./pg-internals.ts";
+import { refuseToPrepare } from "./prepare-options.ts";
 
 /**
  * What a pool stands in front of.
@@ -19,7 +20,7 @@ import { internals } from "./pg-internals.ts";
  *
  * And what a server says to one session (it shuts down, a backend was ended) concerns that one alone: the pool's other connections
  * are the pooler's. Start-up parameters that poolers refuse or ignore are refused: `statement_timeout`, `lock_timeout`,
- * `idle_in_transaction_session_timeout`, `options`, `replication`.
+ * `idle_in_transaction_session_timeout`, `options`, `replication`. So is `prepare`, for which it says what to do.
  *
  * @see https://www.pgbouncer.org/config.html
  * @see https://github.com/supabase/supavisor (`lib/supavisor/tenants/tenant.ex`)
@@ -65,6 +66,7 @@ export function presetDefaults(preset: unknown): PresetDefaults | undefined {
  */
 export function refuseSessionParameters(config: string | ClientConfig): void {
 	const settings = typeof config === "string" ? { connectionString: config } : config;
+	refuseToPrepare(settings.prepare);
 	// What opens no socket, and calls no function of the application.
 	const stream: unknown = new pg.Connection().stream;
 	const { connectionParameters } = internals(new pg.Client({ ...settings, stream } as pg.ClientConfig));
