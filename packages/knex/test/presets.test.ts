@@ -38,6 +38,14 @@ for (const [version, knex, client] of [
 			open({}, { connection, searchPath: ["mine"] });
 		});
 
+		it("refuses prepared statements, beside the pool's options and beside those of the connection", () => {
+			const connection = { host: "localhost", prepare: true } as Knex.PgConnectionConfig;
+			for (const error of [thrown(() => open({ preset, prepare: true })), thrown(() => open({ preset }, { connection }))]) {
+				expect(error).to.be.instanceOf(OptionError).and.to.include({ option: "prepare" });
+			}
+			open({ preset, prepare: false });
+		});
+
 		it("refuses it also from a function, which is asked later", async () => {
 			const db = open({ preset }, { connection: () => ({ host: "localhost", statement_timeout: 1_000 }) });
 			expect(await rejection(db.raw("select 1"))).to.include({ option: "statement_timeout" });
