@@ -79,17 +79,18 @@ export class PreparedStatements {
 	retries({ code = "" }: ServerMessage): boolean {
 		const client = this.#client;
 		const query = client._getActiveQuery();
-		if (query === null || query.name === undefined || this.#cache.nameOf(query.text) !== query.name) return false;
+		if (!query?.name || this.#cache.nameOf(query.text) !== query.name) return false;
 		const isParsed = client.connection.parsedStatements[query.name] !== undefined;
-		const isUnbound = this.#unbound === query;
-		if (isParsed && !(isUnbound && STALE.test(code))) return false;
+		const hasRun = this.#unbound !== query;
+		// Of those sent ahead, it is known of the last one only.
+		if (isParsed && (!STALE.test(code) || (hasRun && !client.pipeline))) return false;
 		const isGivenUp = query.callback !== this.#callback;
-		this.#unbound = this.#callback = undefined;
 		this.#forget(query);
-		if (!isParsed) return false;
-		if (code !== "26000") this.#obsolete.push(query.name);
+		if (isParsed && code !== "26000") this.#obsolete.push(query.name);
 		// In a transaction it is over by now, and what was sent behind the query would come before it.
-		if (client._txStatus !== "I" || client._sentQueryQueue.length > 0 || isGivenUp) return false;
+		const isOver = client._txStatus !== "I" || client._sentQueryQueue.length > 0;
+		if (!isParsed || hasRun || isGivenUp || isOver) return false;
+		this.#unbound = this.#callback = undefined;
 		query.name = undefined;
 		// Without a name it cannot fail so again, whatever stands in front of the server.
 		query.requiresPreparation = unnamed;

@@ -160,6 +160,7 @@ describe("prepare, when the server has forgotten", () => {
 			const before = await preparedOn(client);
 			expect(await rejection(client.query("select pg_temp.fail($1)", [-1]))).to.have.property("code", code);
 			expect(await calls()).to.equal(3);
+			await client.query("select pg_temp.fail($1)", [1]);
 			expect(await preparedOn(client)).to.deep.equal(before);
 		});
 	}

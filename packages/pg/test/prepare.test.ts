@@ -1,4 +1,5 @@
 /** What is prepared, and what is not. What becomes of it later: prepare-stale.test.ts. By real forks: test/integration/prepare.test.ts. */
+import { once } from "node:events";
 import { expect } from "chai";
 import pg from "pg";
 import Cursor from "pg-cursor";
@@ -6,7 +7,7 @@ import QueryStream from "pg-query-stream";
 import { rejection } from "../../../test/support/promises.ts";
 import { untilTrue } from "../../../test/support/until-true.ts";
 import { type ClientConfig, cancelQuery } from "../src/index.ts";
-import { ask, databaseUrl } from "./support/database.ts";
+import { ask, databaseUrl, terminate } from "./support/database.ts";
 import { askUnprepared, preparedOn, repeat, textsOn } from "./support/prepared.ts";
 import { afterThisTest, openClient, openPool, uniqueName } from "./support/set-up.ts";
 
@@ -238,12 +239,22 @@ describe("prepare", () => {
 		it("reports what has gone where others were sent behind it, and goes on", async () => {
 			const client = await openClient({ prepare, pipeline: true });
 			const query = (n: number): Promise<pg.QueryResult> => client.query("select $1::int as n", [n]);
-			await query(1);
-			const [name] = (await preparedOn(client)).map((statement) => statement.name);
-			const [, first, second] = [client.query(`deallocate ${name}`), outcomeOf(query(2)), outcomeOf(query(3))];
-			expect(await first).to.have.property("code", "26000");
-			expect([await second, await query(4)]).to.have.nested.property("[1].rowCount", 1);
+			for (const behind of [() => query(3), () => client.query("begin")]) {
+				await query(1);
+				const [name] = (await preparedOn(client)).map((statement) => statement.name);
+				const answers = [client.query(`deallocate ${name}`), query(2), behind(), query(4)].map(outcomeOf);
+				expect((await Promise.all(answers))[1]).to.have.property("code", "26000");
+				await client.query("rollback");
+				expect((await query(5)).rows).to.deep.equal([{ n: 5 }]);
+			}
 		});
+	});
+
+	it("lets a client that has never asked be ended by an administrator", async () => {
+		const client = await openClient({ prepare });
+		const error = once(client, "error");
+		await terminate(client.processID);
+		expect((await error)[0]).to.have.property("code", "57P01");
 	});
 
 	it("is of the connection: another one of the pool starts with none", async () => {
