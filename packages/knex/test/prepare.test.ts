@@ -57,7 +57,9 @@ for (const [version, knex, client] of [
 				expect(error).to.be.instanceOf(OptionError);
 			}
 			const strange = { connection: { host: "localhost", prepare: 5 } as Knex.PgConnectionConfig };
-			expect(thrown(() => open({}, strange))).to.be.instanceOf(OptionError).and.to.include({ option: "prepare" });
+			expect(thrown(() => open({}, strange)))
+				.to.be.instanceOf(OptionError)
+				.and.to.include({ option: "prepare" });
 		});
 	});
 }

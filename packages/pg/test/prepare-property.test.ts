@@ -52,7 +52,11 @@ describe("prepare", () => {
 		this.timeout(120_000);
 		prepared = await openClient({ prepare: { max: 3, minUses: 2 } });
 		plain = await openClient();
-		const step = fc.record({ name: fc.constantFrom(...names), times: fc.integer({ min: 1, max: 3 }), number: fc.nat({ max: 3 }) });
+		const step = fc.record({
+			name: fc.constantFrom(...names),
+			times: fc.integer({ min: 1, max: 3 }),
+			number: fc.nat({ max: 3 }),
+		});
 		await fc.assert(
 			fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40 }), async (sequence) => {
 				for (const text of ["rollback", "discard all", CREATE]) await both(text);

@@ -39,7 +39,9 @@ describe("prepare, when the columns of a table have changed", () => {
 		expect(await ask(`select n from ${table} order by n`)).to.deep.equal([{ n: 1 }, { n: 2 }, { n: 3 }]);
 		const client = await pool.connect();
 		afterThisTest(async () => client.release());
-		expect((await preparedOn(client)).map(({ name, statement }) => [name.split("_").at(-1), statement])).to.deep.equal([["1", text]]);
+		expect((await preparedOn(client)).map(({ name, statement }) => [name.split("_").at(-1), statement])).to.deep.equal([
+			["1", text],
+		]);
 		const removed = await createTable("n int, gone int");
 		await client.query(`select * from ${removed} where $1`, [true]);
 		await ask(`alter table ${removed} drop column gone`);

@@ -77,7 +77,9 @@ describe("prepare", () => {
 			}),
 		);
 		expect(names[0]).to.match(/^fs_[0-9a-f]{12}_0$/);
-		expect(names[1]).to.match(/^fs_[0-9a-f]{12}_0$/).and.not.to.equal(names[0]);
+		expect(names[1])
+			.to.match(/^fs_[0-9a-f]{12}_0$/)
+			.and.not.to.equal(names[0]);
 	});
 
 	describe("without values", () => {
@@ -150,7 +152,9 @@ describe("prepare", () => {
 			expect(await client.query(new QueryStream(text, [3])).toArray()).to.have.lengthOf(3);
 			const { promise, resolve } = Promise.withResolvers<unknown>();
 			class OwnQuery extends pg.Query {}
-			client.query(new OwnQuery({ text, values: [3] }, (error: unknown, result: pg.QueryResult) => resolve(error ?? result.rowCount)));
+			client.query(
+				new OwnQuery({ text, values: [3] }, (error: unknown, result: pg.QueryResult) => resolve(error ?? result.rowCount)),
+			);
 			expect(await promise).to.equal(3);
 			expect(await preparedOn(client)).to.deep.equal([]);
 		});
@@ -234,6 +238,8 @@ describe("prepare", () => {
 			const got = (await Promise.all(answers)).map(({ rows }) => rows[0].n);
 			expect(got).to.deep.equal(got.map((_, n) => n + (n % 5)));
 			expect(await preparedOn(client)).to.have.lengthOf(2);
+			const { parsedStatements } = client.connection as unknown as { parsedStatements: Record<string, string> };
+			expect(Object.values(parsedStatements)).to.have.members(await textsOn(client));
 		});
 
 		it("reports what has gone where others were sent behind it, and goes on", async () => {
@@ -252,6 +258,7 @@ describe("prepare", () => {
 
 	it("lets a client that has never asked be ended by an administrator", async () => {
 		const client = await openClient({ prepare });
+		client.on("error", () => {}); // of its socket, which is closed next
 		const error = once(client, "error");
 		await terminate(client.processID);
 		expect((await error)[0]).to.have.property("code", "57P01");

@@ -29,7 +29,13 @@ describe("StatementCache", () => {
 
 	it("counts uses", () => {
 		const cache = new StatementCache({ max: 2, minUses: 3 });
-		expect(["one", "one", "two", "one", "one"].map((text) => cache.isDue(text))).to.deep.equal([false, false, false, true, false]);
+		expect(["one", "one", "two", "one", "one"].map((text) => cache.isDue(text))).to.deep.equal([
+			false,
+			false,
+			false,
+			true,
+			false,
+		]);
 	});
 
 	it("forgets the count of what was not used for long", () => {
