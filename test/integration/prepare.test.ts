@@ -1,5 +1,8 @@
-/** Prepared statements over forks: each process has its own, and the parent keeps those that it has. */
+/** Prepared statements over forks: each process has its own, and the parent keeps those that it has. And through a pooler that knows of none. */
+import { Pool } from "@forksafe/pg";
 import { expect } from "chai";
+import { afterThisTest } from "../support/after-this-test.ts";
+import { openPgBouncer } from "../support/pooled-faces.ts";
 import { runProgram } from "../support/program.ts";
 import { needsForks } from "../support/skip.ts";
 
@@ -41,4 +44,15 @@ describe("prepared statements", () => {
 			});
 		}
 	}
+
+	it("are never mistaken for those of other sessions, which a pooler has left on the same server", async () => {
+		const bouncer = await openPgBouncer({ default_pool_size: 2 });
+		const pools = [1, 2].map(() => new Pool({ connectionString: bouncer.url, max: 3, prepare: { minUses: 1, max: 4 } }));
+		afterThisTest(async () => void (await Promise.all(pools.map((pool) => pool.end()))));
+		const asked = Array.from({ length: 300 }, async (_, n) => {
+			const { rows } = await (pools[n % 2] as Pool).query(`select $1::int + ${n % 6} as n`, [n]);
+			return rows[0].n - n;
+		});
+		expect(await Promise.all(asked)).to.deep.equal(asked.map((_, n) => n % 6));
+	});
 });

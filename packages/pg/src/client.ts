@@ -17,9 +17,10 @@ import {
 } from "@forksafe/core";
 import pg from "pg";
 import { type ApplicationName, clientSettings, sessionName } from "./client-options.ts";
-import { assertPgInternals, internals, type PgClientInternals, type PgConnectionInternals } from "./pg-internals.ts";
+import { assertPgInternals, internals, type PgClientInternals } from "./pg-internals.ts";
 import { type PrepareOptions, prepareOptions } from "./prepare-options.ts";
 import { PreparedStatements } from "./prepared-statements.ts";
+import { refuseQueries, releaseCursors } from "./refused-queries.ts";
 import { endsSession, type ServerMessage } from "./server-messages.ts";
 import { holdWhileAnswering } from "./snapshot-hold.ts";
 import { guardConnection } from "./stream-guard.ts";
@@ -250,22 +251,4 @@ for (const name of ["processID", "secretKey"] as const) {
 export function giveUp(client: Client, reason: unknown): void {
 	if (reason instanceof InheritedConnectionError) client.discard(reason.change);
 	else client.connection.stream.destroy(reason as Error);
-}
-
-/** Fails what runs, what was sent behind it and what is queued. An error for each: their owners may write into it. */
-function refuseQueries(inside: PgClientInternals, change: ProcessChange): void {
-	const queries = [inside._getActiveQuery(), ...inside._sentQueryQueue, ...inside._queryQueue];
-	inside._activeQuery = null;
-	inside._sentQueryQueue.length = inside._queryQueue.length = 0;
-	for (const query of queries) {
-		// Not in this turn, as pg does it.
-		process.nextTick(() => query?.handleError(new InheritedConnectionError(change), inside.connection));
-	}
-}
-
-/** A cursor that is closed waits for a ReadyForQuery that this process will never read. */
-function releaseCursors(connection: PgConnectionInternals): void {
-	const answer = (): void => process.nextTick(() => connection.emit("readyForQuery", { status: null }));
-	connection.close = answer;
-	answer();
 }

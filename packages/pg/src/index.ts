@@ -4,7 +4,7 @@ export { PgDriver, type PgDriverSettings } from "./driver.ts";
 export { isAlive, ping } from "./liveness.ts";
 export type { PoolConfig } from "./options.ts";
 export { type ConnectOptions, Pool, type PoolClient } from "./pool.ts";
-export { type PrepareOptions, prepareOptions, refuseToPrepare } from "./prepare-options.ts";
+export { type PrepareOptions, prepareOptions, type ResolvedPrepareOptions, refuseToPrepare } from "./prepare-options.ts";
 export { type Preset, type PresetDefaults, presetDefaults, refuseSessionParameters } from "./presets.ts";
 export { ref, unref } from "./process-hold.ts";
 export { ServerWatch } from "./server-watch.ts";
