@@ -154,6 +154,19 @@ describe("prepare, when the server has forgotten", () => {
 		await client.query("commit");
 	});
 
+	it("runs a query again once, without a name, where no name is ever known: by a pooler, say", async () => {
+		const client = await openClient({ prepare });
+		const connection = client.connection as unknown as { parse(message: { name?: string }): void };
+		const parse = connection.parse.bind(connection);
+		let named = 0;
+		connection.parse = (message) => {
+			if (message.name) named++;
+			parse(message.name ? { ...message, name: `other_${message.name}` } : message);
+		};
+		for (const n of [1, 2]) expect((await client.query("select $1::int as n", [n])).rows).to.deep.equal([{ n }]);
+		expect(named).to.equal(2);
+	});
+
 	for (const code of ["26000", "0A000"]) {
 		it(`does not run a second time what has run, and has said ${code} itself`, async () => {
 			const client = await openClient({ prepare });
