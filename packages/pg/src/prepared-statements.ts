@@ -22,6 +22,7 @@ const ONE_STATEMENT = /^\s*(?:select|insert|update|delete|merge|values|with)\b[^
 
 const { requiresPreparation } = pg.Query.prototype as unknown as PgQueryInternals;
 
+/** The prepared statements of one client, from its making to its end. */
 export class PreparedStatements {
 	readonly #client: PgClientInternals;
 	readonly #cache: StatementCache;
@@ -110,7 +111,8 @@ export class PreparedStatements {
 		const { connection } = this.#client;
 		// Sent ahead: whether it can be prepared is not known yet.
 		if (connection.submittedNamedStatements[statement.name] !== undefined) return;
-		for (const name of this.#obsolete.splice(0)) connection.close({ type: "S", name });
+		for (const name of this.#obsolete) connection.close({ type: "S", name });
+		this.#obsolete.length = 0;
 		query.name = statement.name;
 		this.#unbound = query;
 		this.#callback = query.callback;
@@ -156,6 +158,7 @@ export class PreparedStatements {
 	}
 }
 
+/** Not pg's own, so that the query is not adopted once more. */
 function unnamed(this: PgQueryInternals): boolean {
 	return requiresPreparation.call(this);
 }
