@@ -34,7 +34,7 @@ export interface Face {
 }
 
 /** Those that are measured. */
-const POOLS: readonly PoolKind[] = ["own", "forksafe"];
+const POOLS: readonly PoolKind[] = ["own", "forksafe", "prepare"];
 const SUFFIX: Record<PoolKind, string> = { own: "", forksafe: " over forksafe", prepare: " over forksafe, prepare" };
 
 /** pg has no builder, and of those that forksafe has no pool for, the way that their manuals show is asked. */
