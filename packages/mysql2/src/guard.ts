@@ -16,6 +16,7 @@ import {
 	type ProcessWatch,
 } from "@forksafe/core";
 import type { Connection } from "mysql2";
+import { hidePasswords } from "./hide-passwords.ts";
 import { assertMysqlInternals, type MysqlCommand, type MysqlConnectionInternals } from "./mysql-internals.ts";
 
 /** How a connection notices that its process has changed. */
@@ -58,6 +59,9 @@ export function guard<C extends Connection>(
 ): C & Guarded {
 	const inside: object = connection;
 	assertMysqlInternals(inside);
+	hidePasswords(inside.config);
+	// A query in progress has a copy of the configuration.
+	Object.defineProperty(inside, "_command", { enumerable: false });
 	const ownership = new Ownership(processWatch, (change) => forget(inside, change));
 	ownership.begin();
 	inside.stream.once("close", () => ownership.end());

@@ -22,6 +22,7 @@ export interface MysqlCommand extends EventEmitter {
 export interface MysqlConnectionInternals extends EventEmitter {
 	/** Plain at first; the TLS stream takes its place. */
 	stream: Socket;
+	readonly config: object;
 	/** What is going on, and what comes after it. */
 	_command: MysqlCommand | null | undefined;
 	_commands: { readonly length: number; shift(): MysqlCommand | undefined };
@@ -43,6 +44,7 @@ export interface MysqlConnectionInternals extends EventEmitter {
 }
 
 const RELIED_ON: Readonly<Record<string, readonly string[]>> = {
+	config: ["object"],
 	_commands: ["object"],
 	_command: ["object", "undefined"],
 	_fatalError: ["object"],
