@@ -167,6 +167,8 @@ export const ForkSafePostgres: KnexClientClass = forkSafe("pg");
 
 /** What Knex keeps to itself of the pool's options, and uses unchecked. */
 function checkKnexOptions(pool: Knex.PoolConfig = {}): void {
+	// JSON can have it as a property. Knex would make a prototype of it, and lose what is in there.
+	if (Object.hasOwn(pool, "__proto__")) throw new OptionError("__proto__", undefined, "does not exist", false);
 	for (const name of ["afterCreate", "validate"] as const) checkFunction(name, pool[name]);
 	const { allowExitOnIdle } = pool;
 	if (allowExitOnIdle !== undefined && typeof allowExitOnIdle !== "boolean") {
