@@ -18,6 +18,7 @@ export {
 	ResumedError,
 	withoutStack,
 } from "./errors.ts";
+export { hideWhenPrinted } from "./hide-when-printed.ts";
 export { type Leak, stackAbove } from "./leak-watch.ts";
 export { Lease } from "./lease.ts";
 export { isNetworkError } from "./network-errors.ts";

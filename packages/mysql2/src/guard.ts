@@ -10,14 +10,14 @@ import process from "node:process";
 import {
 	discardStream,
 	guardStream,
+	hideWhenPrinted,
 	InheritedConnectionError,
 	Ownership,
 	type ProcessChange,
 	type ProcessWatch,
 } from "@forksafe/core";
 import type { Connection } from "mysql2";
-import { hidePasswords } from "./hide-passwords.ts";
-import { assertMysqlInternals, type MysqlCommand, type MysqlConnectionInternals } from "./mysql-internals.ts";
+import { assertMysqlInternals, type MysqlCommand, type MysqlConnectionInternals, SECRETS } from "./mysql-internals.ts";
 
 /** How a connection notices that its process has changed. */
 export interface GuardOptions {
@@ -59,7 +59,7 @@ export function guard<C extends Connection>(
 ): C & Guarded {
 	const inside: object = connection;
 	assertMysqlInternals(inside);
-	hidePasswords(inside.config);
+	hideWhenPrinted(inside.config, SECRETS);
 	// A query in progress has a copy of the configuration.
 	Object.defineProperty(inside, "_command", { enumerable: false });
 	const ownership = new Ownership(processWatch, (change) => forget(inside, change));

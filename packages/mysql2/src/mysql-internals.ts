@@ -43,6 +43,9 @@ export interface MysqlConnectionInternals extends EventEmitter {
 	ping(callback: (error: Error | null) => void): void;
 }
 
+/** In the configuration of a connection. */
+export const SECRETS = ["password", "password1", "password2", "password3", "passwordSha1"];
+
 const RELIED_ON: Readonly<Record<string, readonly string[]>> = {
 	config: ["object"],
 	_commands: ["object"],

@@ -7,6 +7,7 @@ import process from "node:process";
 import {
 	ConnectError,
 	Pool as CorePool,
+	hideWhenPrinted,
 	PoolClosedError,
 	type PoolStats,
 	QueueFullError,
@@ -19,8 +20,8 @@ import type { PoolConnection as PromisePoolConnection } from "mysql2/promise";
 import { MysqlDriver, type PooledConnection } from "./driver.ts";
 import { concernsServer } from "./failures.ts";
 import { type Guarded, guard } from "./guard.ts";
-import { hidePasswords } from "./hide-passwords.ts";
 import { giveUp } from "./liveness.ts";
+import { SECRETS } from "./mysql-internals.ts";
 import { assertMysqlPool, classes } from "./mysql-pool-internals.ts";
 import { type PoolOptions, splitOptions } from "./pool-options.ts";
 
@@ -60,7 +61,7 @@ export class Pool extends MysqlPool {
 		const { core, config, allowExitOnIdle } = splitOptions(options);
 		// With a lower `maxIdle` mysql2 would start a timer that looks for idle connections of its own.
 		super({ config: { ...config, maxIdle: config.connectionLimit } });
-		hidePasswords(config.connectionConfig);
+		hideWhenPrinted(config.connectionConfig, SECRETS);
 		this.#maxIdle = config.maxIdle;
 		this.#waits = config.waitForConnections;
 		this.#resets = config.resetOnRelease;

@@ -9,6 +9,7 @@ import {
 	AcquireTimeoutError,
 	ConnectError,
 	Pool as CorePool,
+	hideWhenPrinted,
 	PoolClosedError,
 	type PoolStats,
 	rejectUnknownOptions,
@@ -82,7 +83,7 @@ export class Pool extends pg.Pool {
 	constructor(config: PoolConfig = {}) {
 		const split = splitConfig(config);
 		super(config as pg.PoolConfig); // it only keeps them
-		hidePassword(this.options);
+		hideWhenPrinted(this.options, ["connectionString", "password"]);
 		const { allowExitOnIdle = true, maxLifetimeSeconds = 0, verify, onConnect } = config;
 		let { processWatch } = split.pool;
 		this.Client = split.Client;
@@ -333,10 +334,4 @@ function inTheWordsOfPgPool(error: unknown): unknown {
 		return new Error("Connection terminated due to connection timeout", { cause: error });
 	}
 	return error instanceof ConnectError ? error.asDriverError() : error;
-}
-
-/** pg-pool hides a `password` from who prints its options, and forgets the one in a url. */
-function hidePassword(options: object): void {
-	const { connectionString } = options as PoolConfig;
-	if (connectionString !== undefined) Object.defineProperty(options, "connectionString", { enumerable: false });
 }
