@@ -15,7 +15,11 @@ export function propertiesOf(file: URL, interfaceName: string): DocumentedProper
 	if (body === undefined) throw new Error(`${file.pathname} has no interface ${interfaceName}`);
 	return [...body.matchAll(/(?:^\t\/\*\*((?:(?!\*\/).)*)\*\/\n)?^\t(\w+)\??:/gms)].map(([, comment = "", name = ""]) => {
 		const [text = "", ...tags] = unfolded(comment).split(/\s*(?=@(?:default|deprecated|throws)\b)/);
-		return { name, text: text.startsWith("@") ? "" : text.trim(), fallback: tags.find((tag) => tag.startsWith("@default "))?.slice("@default ".length) };
+		return {
+			name,
+			text: text.startsWith("@") ? "" : text.trim(),
+			fallback: tags.find((tag) => tag.startsWith("@default "))?.slice("@default ".length),
+		};
 	});
 }
 

@@ -21,7 +21,9 @@ describe("the tables in the documents", () => {
 			const declared = matchesOf(/^export class (\w+Error) extends ForkSafeError \{\n\treadonly code = "(\w+)";/gm);
 			expect(cellsOf(page, /^\| `(\w+Error)` \| `(ERR_\w+)` \|/gm)).to.have.deep.members(declared);
 			// A class of another form would not be found above.
-			const classes = Object.keys(core).filter((name) => name.endsWith("Error") && name !== "ForkSafeError" && /^[A-Z]/.test(name));
+			const classes = Object.keys(core).filter(
+				(name) => name.endsWith("Error") && name !== "ForkSafeError" && /^[A-Z]/.test(name),
+			);
 			expect(declared.map(([name]) => name)).to.have.members(classes);
 			expect(matchesOf(/class (\w+Error) /g).flat()).to.have.members([...classes, "ForkSafeError"]);
 		});
@@ -51,9 +53,16 @@ describe("the tables in the documents", () => {
 
 		it("has the lines of ARCHITECTURE.md", () => {
 			const [, contract = ""] = /in the new process:\n\n(.*?)\n\n`afterFork/s.exec(read("ARCHITECTURE.md")) ?? [];
-			const lines = contract.split(/^\d+\. /m).slice(1).map(unfolded);
+			const lines = contract
+				.split(/^\d+\. /m)
+				.slice(1)
+				.map(unfolded);
 			expect(lines).to.have.length.above(0);
-			expect(cellsOf(page, /^## Line \d+\n\n(.*?)\n\n/gms).flat().map(unfolded)).to.deep.equal(lines);
+			expect(
+				cellsOf(page, /^## Line \d+\n\n(.*?)\n\n/gms)
+					.flat()
+					.map(unfolded),
+			).to.deep.equal(lines);
 		});
 
 		it("names tests that there are", () => {
@@ -66,7 +75,9 @@ describe("the tables in the documents", () => {
 
 		it("names a scenario and a test for each line", () => {
 			for (const section of page.split(/^## /m).slice(1)) {
-				expect(section, section).to.match(/^- `test\/scenarios\//m).and.to.match(/^- `packages\//m);
+				expect(section, section)
+					.to.match(/^- `test\/scenarios\//m)
+					.and.to.match(/^- `packages\//m);
 			}
 		});
 	});

@@ -88,7 +88,10 @@ describe("the READMEs", () => {
 
 	it("README.md: its shell blocks are the two commands that `.ci/run` runs, and what there is to install", () => {
 		const ci = readFileSync(new URL(".ci/run", root), "utf8");
-		const lines = files.flatMap((file) => blocksOf(readFileSync(new URL(file, root), "utf8"), "sh")).join("").split("\n");
+		const lines = files
+			.flatMap((file) => blocksOf(readFileSync(new URL(file, root), "utf8"), "sh"))
+			.join("")
+			.split("\n");
 		const isInstall = (line: string): boolean => line.startsWith("npm install ");
 		const commands = lines.filter((line) => line !== "" && !isInstall(line));
 		expect(commands).to.deep.equal(["npx -y pnpm@12 demo", "npx -y pnpm@12 test"]);
