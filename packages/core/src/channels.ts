@@ -1,5 +1,5 @@
 /**
- * What can be observed, by `node:diagnostics_channel`. Names and payloads are public; ARCHITECTURE.md has the table.
+ * What can be observed, by `node:diagnostics_channel`. Names and payloads are public; docs/errors.md has the table.
  * Without a subscriber an event costs one comparison.
  */
 import { type Channel, channel, type TracingChannel, tracingChannel } from "node:diagnostics_channel";
