@@ -1,5 +1,5 @@
 /** A process that is stopped for longer than its deadlines (SIGSTOP: a frozen container, a suspended machine) and goes on. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -39,8 +39,9 @@ async function afterStop(library: Library, whose: "OURS" | "PLAIN", stop: Stop):
 		env,
 		onReport: (line) => {
 			if (line.kind !== "report" || line.value !== "ready") return;
-			process.kill(line.pid, "SIGSTOP");
-			stopped = Promise.all([delay(millis), meanwhile()]).finally(() => process.kill(line.pid, "SIGCONT"));
+			stopped = untilTrue(() => isStopped(line.pid), { what: "it has stopped", deadlineMillis: 20_000 })
+				.then(() => Promise.all([delay(millis), meanwhile()]))
+				.finally(() => process.kill(line.pid, "SIGCONT"));
 			stopped.catch(() => {}); // awaited below
 		},
 	});
@@ -50,6 +51,12 @@ async function afterStop(library: Library, whose: "OURS" | "PLAIN", stop: Stop):
 	expect(reports, output).to.have.lengthOf(2);
 	const [, last] = reports;
 	return last?.kind === "report" ? last.value : last;
+}
+
+/** Its state is "T". Where there is no /proc, it has had the time of its report for it. */
+function isStopped(pid: number): boolean {
+	const stat = `/proc/${pid}/stat`;
+	return !existsSync(stat) || / T /.test(readFileSync(stat, "utf8"));
 }
 
 type Outcomes = Partial<Record<"OURS" | "PLAIN", unknown>>;

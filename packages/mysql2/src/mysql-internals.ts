@@ -44,7 +44,7 @@ export interface MysqlConnectionInternals extends EventEmitter {
 }
 
 /** In the configuration of a connection. */
-export const SECRETS = ["password", "password1", "password2", "password3", "passwordSha1"];
+export const SECRETS: readonly string[] = ["password", "password1", "password2", "password3", "passwordSha1"];
 
 const RELIED_ON: Readonly<Record<string, readonly string[]>> = {
 	config: ["object"],
