@@ -2,6 +2,7 @@
 import { expect } from "chai";
 import type { ClientBase } from "pg";
 import { rejection } from "../../../test/support/promises.ts";
+import { scoped } from "../../../test/support/scoped.ts";
 import { ask } from "./support/database.ts";
 import { askUnprepared, preparedOn, repeat, textsOn } from "./support/prepared.ts";
 import { afterThisTest, openClient, openPool, uniqueName } from "./support/set-up.ts";
@@ -120,14 +121,15 @@ describe("prepare, when the server has forgotten", () => {
 
 	it("holds where a hook of the pool resets the session each time", async () => {
 		const pool = openPool({ prepare, max: 1 });
-		const answers = await repeat(5, async (n) => {
-			using client = await pool.connect();
-			await client.query("begin");
-			const { rows } = await client.query("select $1::int as n", [n]);
-			await client.query("commit");
-			await client.query("discard all");
-			return rows[0].n;
-		});
+		const answers = await repeat(5, async (n) =>
+			scoped(await pool.connect(), async (client) => {
+				await client.query("begin");
+				const { rows } = await client.query("select $1::int as n", [n]);
+				await client.query("commit");
+				await client.query("discard all");
+				return rows[0].n;
+			}),
+		);
 		expect(answers).to.deep.equal([0, 1, 2, 3, 4]);
 	});
 
