@@ -1,10 +1,12 @@
 /** The packages as they are published, in applications of every kind that may use them, without the network. */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { dirname, join, posix } from "node:path";
+import { dirname, join } from "node:path";
 import { expect } from "chai";
-import { type Installed, layOut, pack, packageNames, root, run, tsc } from "../support/packed-packages.ts";
+import { toCommonJs } from "../support/common-js.ts";
+import { danglingReferences, manifestGaps, repositoryWords, strayFiles } from "../support/packed-contents.ts";
+import { type Installed, layOut, type PackageName, pack, packageNames, root, run, tsc } from "../support/packed-packages.ts";
 import { skipWithReason } from "../support/skip.ts";
 
 const require = createRequire(import.meta.url);
@@ -111,44 +113,23 @@ describe("the packed packages", function () {
 
 	for (const name of packageNames) {
 		describe(`@forksafe/${name}`, () => {
-			let home: string;
-			let files: string[];
-
-			before(() => {
-				home = join(application, "node_modules/@forksafe", name);
-				files = readdirSync(home, { recursive: true, encoding: "utf8" }).filter((file) => statSync(join(home, file)).isFile());
-			});
+			const reviewed = (review: (name: PackageName, home: string) => string[]): string[] =>
+				review(name, join(application, "node_modules/@forksafe", name));
 
 			it("has what is built from its sources, with them, and nothing else", () => {
-				const inRepository = readdirSync(join(root, "packages", name, "src"), { recursive: true, encoding: "utf8" });
-				const sources = inRepository.map((file) => `src/${file}`);
-				const built = sources.flatMap((file) => {
-					const stem = file.replace(/^src\//, "dist/").replace(/\.ts$/, "");
-					return [".js", ".js.map", ".d.ts", ".d.ts.map"].map((extension) => stem + extension);
-				});
-				expect(sources).to.include("src/index.ts");
-				expect(sources.filter((file) => file.includes("test"))).to.deep.equal([]);
-				expect(files).to.have.members([...sources, ...built, "LICENSE", "README.md", "package.json"]);
+				expect(reviewed(strayFiles)).to.deep.equal([]);
 			});
 
 			it("names nothing that exists in the repository only", () => {
-				for (const file of files) {
-					const text = readFileSync(join(home, file), "utf8");
-					for (const word of ["@forksafe/source", "workspace:", "catalog:", '"link:', "../test/"]) {
-						expect(text.includes(word), `${file} has ${word}`).to.equal(false);
-					}
-				}
+				expect(reviewed(repositoryWords)).to.deep.equal([]);
 			});
 
 			it("has every file that it refers to", () => {
-				const manifest = JSON.parse(readFileSync(join(home, "package.json"), "utf8")) as { exports: Record<string, unknown> };
-				const { types, default: main } = manifest.exports["."] as Record<string, string>;
-				const referred = [types ?? "no types", main ?? "no default"].map((file) => posix.normalize(file));
-				for (const map of files.filter((file) => file.endsWith(".map"))) {
-					const { sources } = JSON.parse(readFileSync(join(home, map), "utf8")) as { sources: string[] };
-					referred.push(...sources.map((source) => posix.join(posix.dirname(map), source)));
-				}
-				expect(files).to.include.members(referred);
+				expect(reviewed(danglingReferences)).to.deep.equal([]);
+			});
+
+			it("tells the registry what it is, and asks for its siblings at its own version", () => {
+				expect(reviewed(manifestGaps)).to.deep.equal([]);
 			});
 		});
 	}
@@ -268,8 +249,4 @@ async function runFile(home: string, file: string, text: string): Promise<string
 
 function withoutTypes(program: string): string {
 	return program.replaceAll(" as const", "");
-}
-
-function toCommonJs(program: string): string {
-	return program.replaceAll(/^import (.*) from (".*");$/gm, "const $1 = require($2);");
 }

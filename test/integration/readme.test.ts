@@ -9,6 +9,7 @@ import pLimit from "p-limit";
 import { type PgBouncer, startPgBouncer } from "../support/pgbouncer.ts";
 import { serverUrl } from "../support/pooled-faces.ts";
 import { forkableFlags } from "../support/posix-fork.ts";
+import { blocksOf, promised } from "../support/readme-blocks.ts";
 import { mariadbUrl } from "../support/server-urls.ts";
 import { needsForks } from "../support/skip.ts";
 
@@ -128,12 +129,3 @@ describe("the READMEs", () => {
 		}
 	});
 });
-
-function blocksOf(text: string, language: string): string[] {
-	return [...text.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, "gms"))].map(([, block = ""]) => block);
-}
-
-/** `console.log(...); // this` */
-function promised(block: string): string[] {
-	return [...block.matchAll(/console\.log\(.*\); \/\/ (.*)$/gm)].map(([, comment = ""]) => comment);
-}

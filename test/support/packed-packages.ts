@@ -12,7 +12,7 @@ export const tsc = join(root, "node_modules/typescript/bin/tsc");
 
 /** The packages of this repository, each after those that it is built on. */
 export const packageNames = ["core", "pg", "mysql2", "knex", "kysely", "sentinel", "cluster"] as const;
-type PackageName = (typeof packageNames)[number];
+export type PackageName = (typeof packageNames)[number];
 
 /** What a program has printed, once it has ended well; with its output in the error, if it has not. */
 export async function run(
@@ -56,7 +56,12 @@ export async function layOut(tarballs: string, application: string, installed: I
 /** Unpacks the package into a directory of its own. */
 async function unpack(tarballs: string, name: PackageName, directory: string): Promise<void> {
 	mkdirSync(directory, { recursive: true });
+	await run("tar", ["-xzf", tarballOf(tarballs, name), "--strip-components=1", "-C", directory]);
+}
+
+/** The package in a directory that {@link pack} has filled. */
+export function tarballOf(tarballs: string, name: PackageName): string {
 	const tarball = readdirSync(tarballs).find((file) => file.startsWith(`forksafe-${name}-`));
 	if (tarball === undefined) throw new Error(`no tarball of ${name} in ${tarballs}`);
-	await run("tar", ["-xzf", join(tarballs, tarball), "--strip-components=1", "-C", directory]);
+	return join(tarballs, tarball);
 }
