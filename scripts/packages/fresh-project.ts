@@ -46,31 +46,37 @@ export class FreshProject {
 		await run(this.#manager, ["install", ...options], { cwd: this.#directory, timeout: INSTALL_DEADLINE_MILLIS });
 	}
 
-	/** Runs a block of a README, which needs the database. @returns what is not right */
-	async runBlock(name: string, block: string, url: string): Promise<string[]> {
-		const label = `${this.#language} installed by ${this.#manager}: ${name}`;
-		try {
-			const program = await this.#program(name, block);
-			const env = { ...process.env, DATABASE_URL: url };
-			const printed = await run(process.execPath, [program], { cwd: this.#directory, env, timeout: PROGRAM_DEADLINE_MILLIS });
-			const expected = promised(block).join("\n");
-			return printed.trimEnd() === expected ? [] : [`${label} printed ${JSON.stringify(printed)} in place of ${expected}`];
-		} catch (error) {
-			return [`${label}: ${String(error)}`];
+	/** Runs blocks of a README, which need the database, one after the other. @returns what is not right */
+	async runBlocks(blocks: readonly string[], url: string): Promise<string[]> {
+		const env = { ...process.env, DATABASE_URL: url };
+		const complaints: string[] = [];
+		for (const [index, program] of (await this.#programs(blocks)).entries()) {
+			const label = `${this.#language} installed by ${this.#manager}, ${program}`;
+			const expected = promised(blocks[index] ?? "").join("\n");
+			await run(process.execPath, [program], { cwd: this.#directory, env, timeout: PROGRAM_DEADLINE_MILLIS }).then(
+				(printed) => {
+					if (printed.trimEnd() !== expected) complaints.push(`${label} printed ${JSON.stringify(printed)}, not ${expected}`);
+				},
+				(error: unknown) => void complaints.push(`${label}: ${String(error)}`),
+			);
 		}
+		return complaints;
 	}
 
-	/** @returns the file to run */
-	async #program(name: string, block: string): Promise<string> {
-		if (this.#language === "TypeScript") {
-			this.#write(`${name}.ts`, block);
-			const tsc = join("node_modules", "typescript", "bin", "tsc");
-			await run(process.execPath, [tsc, "-p", "."], { cwd: this.#directory, timeout: INSTALL_DEADLINE_MILLIS });
-			return join("out", `${name}.js`);
+	/** @returns the files to run, one for each block. @throws Error with what the compiler has said */
+	async #programs(blocks: readonly string[]): Promise<string[]> {
+		const names = blocks.map((_, index) => `block-${index + 1}`);
+		if (this.#language !== "TypeScript") {
+			for (const [index, block] of blocks.entries()) {
+				const program = stripTypeScriptTypes(block);
+				this.#write(`${names[index]}.js`, this.#language === "ESM" ? program : toCommonJs(program));
+			}
+			return names.map((name) => `${name}.js`);
 		}
-		const program = stripTypeScriptTypes(block);
-		this.#write(`${name}.js`, this.#language === "ESM" ? program : toCommonJs(program));
-		return `${name}.js`;
+		for (const [index, block] of blocks.entries()) this.#write(`${names[index]}.ts`, block);
+		const tsc = join("node_modules", "typescript", "bin", "tsc");
+		await run(process.execPath, [tsc, "-p", "."], { cwd: this.#directory, timeout: INSTALL_DEADLINE_MILLIS });
+		return names.map((name) => join("out", `${name}.js`));
 	}
 
 	#write(file: string, text: string): void {

@@ -46,7 +46,9 @@ process.exitCode = failed === 0 ? 0 : 1;
 
 async function step(title: string, complaints: () => string[] | Promise<string[]>): Promise<void> {
 	const from = performance.now();
-	const found = await complaints();
+	const found = await Promise.resolve()
+		.then(complaints)
+		.catch((error: unknown) => [String(error)]);
 	if (found.length > 0) failed++;
 	console.log(`${found.length === 0 ? "right" : "NOT RIGHT"}: ${title} (${((performance.now() - from) / 1_000).toFixed(0)} s)`);
 	for (const complaint of found) console.log(`  ${complaint}`);
@@ -92,11 +94,10 @@ function sizeComplaints(): string[] {
 }
 
 async function freshProjectComplaints(): Promise<string[]> {
-	const blocks = blocksOf(readFileSync(join(root, "README.md"), "utf8"), "ts").flatMap((block) => {
-		const imported = TRIED.filter((name) => block.includes(`from "${name}"`));
-		return imported.length === 0 || /fork\(\)|MYSQL_URL/.test(block) ? [] : [{ imported, block }];
-	});
-	const untried = TRIED.filter((name) => !blocks.some(({ imported }) => imported.includes(name)));
+	const blocks = blocksOf(readFileSync(join(root, "README.md"), "utf8"), "ts").filter(
+		(block) => TRIED.some((name) => imports(block, name)) && !/fork\(\)|MYSQL_URL/.test(block),
+	);
+	const untried = TRIED.filter((name) => !blocks.some((block) => imports(block, name)));
 	if (untried.length > 0) return untried.map((name) => `README.md has no block of TypeScript that imports ${name}`);
 	const server = await startPostgres({ tls: false, unixSocket: false });
 	try {
@@ -105,9 +106,7 @@ async function freshProjectComplaints(): Promise<string[]> {
 			for (const language of languages) {
 				const project = new FreshProject(directory, manager, language);
 				await project.install(tarballs);
-				for (const [index, { block }] of blocks.entries()) {
-					complaints.push(...(await project.runBlock(`block-${index + 1}`, block, server.url)));
-				}
+				complaints.push(...(await project.runBlocks(blocks, server.url)));
 			}
 			return complaints;
 		});
@@ -115,4 +114,8 @@ async function freshProjectComplaints(): Promise<string[]> {
 	} finally {
 		await server.stop();
 	}
+}
+
+function imports(block: string, name: string): boolean {
+	return block.includes(`from "${name}"`);
 }

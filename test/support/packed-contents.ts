@@ -33,7 +33,7 @@ export function strayFiles(name: PackageName, home: string): string[] {
 		...(sources.includes("src/index.ts") ? [] : [`${name} has no src/index.ts`]),
 		...expected.filter((file) => !files.includes(file)).map((file) => `${name} lacks ${file}`),
 		...files.filter((file) => !expected.includes(file)).map((file) => `${name} has ${file}, which is not built from its sources`),
-		...files.filter((file) => file.includes("test")).map((file) => `${name} has ${file}, which is a test`),
+		...sources.filter((file) => file.includes("test")).map((file) => `${name} has ${file}, which is a test`),
 	];
 }
 
