@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect } from "chai";
 import pLimit from "p-limit";
+import { files } from "../support/guides.ts";
 import { type PgBouncer, startPgBouncer } from "../support/pgbouncer.ts";
 import { serverUrl } from "../support/pooled-faces.ts";
 import { forkableFlags } from "../support/posix-fork.ts";
@@ -14,16 +15,6 @@ import { mariadbUrl } from "../support/server-urls.ts";
 import { needsForks } from "../support/skip.ts";
 
 const root = new URL("../../", import.meta.url);
-/** What tools put there is not written by hand. */
-const NO_GUIDES = /(^|\/)(node_modules|\.vitepress|api)\//;
-const guides = readdirSync(new URL("docs", root), { recursive: true, encoding: "utf8" }).filter(
-	(name) => name.endsWith(".md") && !NO_GUIDES.test(name),
-);
-const files = [
-	"README.md",
-	...readdirSync(new URL("packages", root)).map((name) => `packages/${name}/README.md`),
-	...guides.map((name) => `docs/${name}`).sort(),
-];
 const blocks = files.flatMap((file) =>
 	blocksOf(readFileSync(new URL(file, root), "utf8"), "ts").map((block, index) => ({ file, number: index + 1, block })),
 );
