@@ -4,7 +4,7 @@ import { siteLink } from "./site-path.ts";
 
 /**
  * Makes links between files of the repository links between pages of the site. What leads to a file that is no page (a test, a
- * source) stays as text: the site does not know where the repository is hosted.
+ * source) becomes text: the site has to be readable without the repository.
  */
 export function repositoryLinks(markdown: MarkdownRenderer, root: string): void {
 	markdown.core.ruler.push("repository-links", ({ tokens, env }) => {
