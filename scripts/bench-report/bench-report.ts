@@ -19,7 +19,7 @@ const sections = partNames
 	.flatMap((name) => records.filter(({ part }) => part === name))
 	.map((record): MeasuredSection => ({ record, section: sectionOf(record) }));
 mkdirSync(to, { recursive: true });
-writeFileSync(join(to, "index.md"), reportOf(sections));
+writeFileSync(join(to, "README.md"), reportOf(sections));
 for (const chart of sections.flatMap(({ section }) => section.charts)) {
 	writeFileSync(join(to, `${chart.name}.svg`), await drawChart(chart));
 }
