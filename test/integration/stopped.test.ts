@@ -31,7 +31,7 @@ interface Stop {
 
 /** What became of those who use the pool, after a stop in the middle. */
 async function afterStop(library: Library, whose: "OURS" | "PLAIN", stop: Stop): Promise<unknown> {
-	const { use, env = {}, millis = 3_000, meanwhile = async () => {} } = stop;
+	const { use, env = {}, millis = 1_500, meanwhile = async () => {} } = stop;
 	let stopped: Promise<unknown> | undefined;
 	const { reports, output } = await runProgram(program, {
 		deadlineMillis: 40_000,
@@ -135,7 +135,7 @@ describe("who asks first when a stopped process goes on", () => {
 		await server.resume();
 	};
 	const failures = async (whose: ("OURS" | "PLAIN")[], meanwhile: () => Promise<unknown>, env = {}): Promise<Outcomes> =>
-		afterStops(whose, { use: "idle", env: { DATABASE_URL: server.url, ...env }, millis: 1_500, meanwhile });
+		afterStops(whose, { use: "idle", env: { DATABASE_URL: server.url, ...env }, meanwhile });
 
 	for (const [what, meanwhile] of [
 		["all its sessions were ended", terminate],

@@ -3,7 +3,7 @@
  * stopped. Reports that they are ready, and stops; whoever runs it lets it go on. Then reports what became of them.
  *
  * - `waiting`: someone waits for the only connection, 1000 ms at most, while its holder works for 600 ms of the time that this
- *   process runs; `waiting-in-vain`: for 3 s of it.
+ *   process runs; `waiting-in-vain`: for 2 s of it.
  * - `idle`: connections are idle; as soon as it goes on, many ask at once, before anything is read from a socket: reports why some of them failed.
  */
 import { setTimeout as delay } from "node:timers/promises";
@@ -97,7 +97,7 @@ if (use === "idle") {
 	report(asked.flatMap((one) => (one.status === "rejected" ? [(one.reason as Error).message] : [])));
 } else {
 	await subject.work(0);
-	const holder = subject.work(use === "waiting" ? 12 : 60);
+	const holder = subject.work(use === "waiting" ? 12 : 40);
 	let hasEnded = false;
 	void holder.then(() => {
 		hasEnded = true;
