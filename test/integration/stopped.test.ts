@@ -20,18 +20,19 @@ const timeOuts: Record<Library, string> = {
 	Kysely: "timeout exceeded when trying to connect",
 };
 const HOUR_SECONDS = 3_600;
+/** More than an acquire of the program may take. */
+const STOP_MILLIS = 1_500;
 
 interface Stop {
 	readonly use: "waiting" | "waiting-in-vain" | "idle";
 	readonly env?: Record<string, string>;
-	readonly millis?: number;
 	/** What happens to the rest of the world meanwhile. */
 	readonly meanwhile?: () => Promise<unknown>;
 }
 
 /** What became of those who use the pool, after a stop in the middle. */
 async function afterStop(library: Library, whose: "OURS" | "PLAIN", stop: Stop): Promise<unknown> {
-	const { use, env = {}, millis = 1_500, meanwhile = async () => {} } = stop;
+	const { use, env = {}, meanwhile = async () => {} } = stop;
 	let stopped: Promise<unknown> | undefined;
 	const { reports, output } = await runProgram(program, {
 		deadlineMillis: 40_000,
@@ -40,7 +41,7 @@ async function afterStop(library: Library, whose: "OURS" | "PLAIN", stop: Stop):
 		onReport: (line) => {
 			if (line.kind !== "report" || line.value !== "ready") return;
 			stopped = untilTrue(() => isStopped(line.pid), { what: "it has stopped", deadlineMillis: 20_000 })
-				.then(() => Promise.all([delay(millis), meanwhile()]))
+				.then(() => Promise.all([delay(STOP_MILLIS), meanwhile()]))
 				.finally(() => process.kill(line.pid, "SIGCONT"));
 			stopped.catch(() => {}); // awaited below
 		},
