@@ -104,6 +104,8 @@ export class PreparedStatements {
 		if (query.name || query.portal || query.rows || query.queryMode !== undefined) return;
 		// For pg, types are parsers of what comes; types of parameters would make another statement of the same text.
 		if ((query.types as { length?: number } | undefined)?.length !== undefined) return;
+		// In a transaction that has failed there is one answer (25P02), unless the server misses the statement.
+		if (this.#client._txStatus === "E") return;
 		const { text } = query;
 		if (!query.values?.length && (query.binary || !ONE_STATEMENT.test(text))) return;
 		const statement = this.#cache.use(text) ?? this.#create(text);

@@ -77,10 +77,19 @@ describe("prepare", () => {
 				await both("rollback");
 				expect(await textsOn(prepared)).to.have.lengthOf.at.most(3);
 			}),
-			{ numRuns: 150 },
+			{ numRuns: 150, examples: [[inAFailedTransaction]] },
 		);
 	});
 });
+
+/** A statement that is missed, where the transaction has failed for another reason. */
+const inAFailedTransaction = [
+	{ name: "begin", times: 1, number: 0 },
+	{ name: "words", times: 3, number: 0 },
+	{ name: "deallocate all, by a function", times: 1, number: 0 },
+	{ name: "fails when it is parsed", times: 1, number: 0 },
+	{ name: "words", times: 1, number: 0 },
+];
 
 async function answer(client: Client, text: string, values?: unknown[]): Promise<object> {
 	try {
