@@ -12,7 +12,7 @@ import { runScenarios, type Verdict } from "./run.ts";
 import { hooksOf } from "./scenario.ts";
 import type { Subject } from "./subjects.ts";
 
-const PROGRAM_DEADLINE_MILLIS = 120_000;
+const PROGRAM_DEADLINE_MILLIS = 240_000;
 /** They wait for timers and servers most of the time. */
 const someAtATime = pLimit(1 + availableParallelism());
 
