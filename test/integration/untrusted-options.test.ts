@@ -21,19 +21,14 @@ const takers: Record<string, (options: object) => unknown> = {
 	"Kysely's dialect": (options) => new ForkSafePostgresDialect({ pool: options } as never),
 	"Kysely's dialect for MySQL": (options) => new ForkSafeMysqlDialect({ pool: options } as never),
 	"mysql2's Pool": (options) => new MysqlPool(options as never),
-	connectionBudget: (options) => connectionBudget({ total: 5, ...own(options) } as never),
-	shareOf: (options) => shareOf({ total: 5, processes: 2, index: 0, ...own(options) } as never),
+	connectionBudget: (options) => connectionBudget({ total: 5, ...options } as never),
+	shareOf: (options) => shareOf({ total: 5, processes: 2, index: 0, ...options } as never),
 };
 const hostile = [
 	'{"__proto__": {"max": 1000, "polluted": true}}',
 	'{"constructor": {"prototype": {"polluted": true}}}',
 	'{"prototype": {"polluted": true}}',
 ];
-
-/** With `__proto__` as a property of its own, as JSON.parse makes it; a spread keeps it. */
-function own(options: object): object {
-	return Object.fromEntries(Object.entries(options));
-}
 
 function refusal(work: () => unknown): unknown {
 	try {
