@@ -1,20 +1,14 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { inspect } from "node:util";
+import * as channels from "../../packages/core/src/channels.ts";
 import { afterThisTest } from "./after-this-test.ts";
 
-const CHANNELS = [
-	...["pool:acquire", "connection:create"].flatMap((name) =>
-		["start", "end", "asyncStart", "asyncEnd", "error"].map((part) => `tracing:forksafe:${name}:${part}`),
-	),
-	...[
-		"connection:release",
-		"connection:destroy",
-		"connection:discard",
-		"connection:leak",
-		"pool:process-change",
-		"pool:close",
-	].map((name) => `forksafe:${name}`),
-];
+/** All that core has: a tracing channel is five of them. */
+const names = Object.values(channels).flatMap((channel) =>
+	"asyncStart" in channel
+		? [channel.start, channel.end, channel.asyncStart, channel.asyncEnd, channel.error].map(({ name }) => name)
+		: [channel.name],
+);
 
 /** Writes down, until the end of the running test, what is printed, warned of and published, and what it is given. */
 export class Eavesdropper {
@@ -22,7 +16,7 @@ export class Eavesdropper {
 
 	constructor() {
 		const onMessage = (message: unknown, name: string | symbol): void => this.hear(String(name), message);
-		for (const name of CHANNELS) subscribe(name, onMessage);
+		for (const name of names) subscribe(name, onMessage);
 		const onWarning = (warning: Error): void => this.hearError("a warning", warning);
 		process.on("warning", onWarning);
 		const { write } = process.stderr;
@@ -31,7 +25,7 @@ export class Eavesdropper {
 			return write.call(process.stderr, chunk as string, ...rest);
 		}) as typeof write;
 		afterThisTest(async () => {
-			for (const name of CHANNELS) unsubscribe(name, onMessage);
+			for (const name of names) unsubscribe(name, onMessage);
 			process.off("warning", onWarning);
 			process.stderr.write = write;
 		});
